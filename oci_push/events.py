@@ -328,11 +328,11 @@ def ignore(event: Event) -> None:
     """Drop an event; the default where nobody listens."""
 
 
-def tee(*listeners: Emit) -> Emit:
-    """Make one listener of several."""
+def quieter(emit: Emit) -> Emit:
+    """Return a listener that is told what a person must know, and nothing of what goes well."""
 
-    def emit(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
+    def tell(event: Event) -> None:
+        if isinstance(event, LogMessage | RetryScheduled):
+            emit(event)
 
-    return emit
+    return tell

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from oci_push import events
 from oci_push.events import Event
 from oci_push.model.digest import Digest
-from oci_push.model.outcomes import BlobKind, BlobOutcome, ManifestOutcome, TagOutcome
+from oci_push.model.outcomes import BlobKind, BlobOutcome, CopyOutcome, ManifestOutcome, TagOutcome
 from oci_push.model.reference import Repository
 
 APP = Repository("registry.example.com", "team/app")
@@ -52,3 +52,8 @@ def ended(target: Repository = APP, tags: tuple[str, ...] = ("1",), error: str =
         yield from (events.TagDone(target, tag, ROOT, 913, TagOutcome.PUSHED) for tag in tags)
         yield events.ManifestDone(target, ROOT, ManifestOutcome.PUSHED)
     yield events.TargetFinished(target, ROOT, error)
+
+
+def copied(tag: str, outcome: CopyOutcome = CopyOutcome.COPIED, error: str = "") -> Event:
+    """A tag of a mirror was come to."""
+    return events.TagCopied(f"docker://{MIRROR}:{tag}", APP, tag, blob(9), outcome, error)

@@ -7,6 +7,8 @@ import datetime
 import hashlib
 import json
 import struct
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography import x509
@@ -30,6 +32,7 @@ class Sigstore:
         self._ca, self._ct, self._log = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
         self._is_version_2 = is_version_2
         self._now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        self._lock = threading.Lock()
         self.leaves = [hashlib.sha256(b"\0").digest()]  # of an index of 0 cosign writes nothing, as protobuf has it
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca.example")])
         usage = key_usage(key_cert_sign=True, crl_sign=True)
@@ -43,9 +46,17 @@ class Sigstore:
             .sign(self._ca, hashes.SHA256())
         )
 
+    def now_text(self, minutes: float) -> str:
+        """Give the time so many `minutes` after all that is given here began, as trust roots write it."""
+        return (self._now + minutes * _MINUTE).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def root_pem(self) -> str:
+        """Give the authority's own certificate."""
+        return self.root.public_bytes(serialization.Encoding.PEM).decode()
+
     def trust_root(self) -> dict[str, object]:
         """Give what verifies everything that comes from here."""
-        start = {"start": (self._now - 60 * _MINUTE).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        start = {"start": self.now_text(-60)}
         authority = {
             "subject": {"organization": "example", "commonName": "ca.example"},
             "uri": "https://ca.example",
@@ -67,13 +78,14 @@ class Sigstore:
         issuer: str = ISSUER,
         minutes_late: int = 0,
         logged: bytes | None = None,
+        names: x509.ExtensionType | None = None,
     ) -> bytes:
         """Give the bundle with a payload, signed by an identity; `logged` is another payload that the log has seen.
 
         A certificate is valid for ten minutes, and the log saw the signature `minutes_late`.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self.certificate(key.public_key(), identity, issuer)
+        certificate = self.certificate(key.public_key(), identity, issuer, names=names)
         signature = key.sign(pae(IN_TOTO, payload), ec.ECDSA(hashes.SHA256()))
         envelope = {"payload": _b64(payload), "payloadType": IN_TOTO, "signatures": [{"sig": _b64(signature)}]}
         pem = certificate.public_bytes(serialization.Encoding.PEM)
@@ -101,11 +113,12 @@ class Sigstore:
         promised: bool = True,
         signs_code: bool = True,
         log: Sigstore | None = None,
+        names: x509.ExtensionType | None = None,
     ) -> dict[str, str]:
         """Give the annotations of a layer of cosign's tag; `logged` is what the log has seen, which may be another."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = identity, issuer
-        certificate = self.certificate(key.public_key(), *names, promised=promised, signs_code=signs_code)
+        who = identity, issuer
+        certificate = self.certificate(key.public_key(), *who, promised=promised, signs_code=signs_code, names=names)
         signature = _b64(key.sign(payload, ec.ECDSA(hashes.SHA256())))
         pem = certificate.public_bytes(serialization.Encoding.PEM)
         data = {"hash": {"algorithm": "sha256", "value": hashlib.sha256(logged or payload).hexdigest()}}
@@ -133,9 +146,15 @@ class Sigstore:
         minutes: float = 9,
         promised: bool = True,
         signs_code: bool = True,
+        names: x509.ExtensionType | None = None,
+        more: Sequence[x509.UnrecognizedExtension] = (),
     ) -> x509.Certificate:
-        """Certify a key until so many `minutes` from now on; `promised` to the log of certificates."""
-        name = x509.UniformResourceIdentifier if "://" in identity else x509.RFC822Name
+        """Certify a key until so many `minutes` from now on; `promised` to the log of certificates.
+
+        `names` are whom it names in place of the `identity`, `more` what is in it beside.
+        """
+        kind = x509.UniformResourceIdentifier if "://" in identity else x509.RFC822Name
+        names = names or x509.SubjectAlternativeName([kind(identity)])
         use = ExtendedKeyUsageOID.CODE_SIGNING if signs_code else ExtendedKeyUsageOID.CLIENT_AUTH
         ca_key = self._ca.public_key()
         before = (
@@ -144,10 +163,12 @@ class Sigstore:
             .not_valid_after(self._now + minutes * _MINUTE)
             .add_extension(key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
-            .add_extension(x509.SubjectAlternativeName([name(identity)]), critical=True)
+            .add_extension(names, critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key), critical=False)
             .add_extension(x509.UnrecognizedExtension(_ISSUER_OID, issuer.encode()), critical=False)
         )
+        for one in more:
+            before = before.add_extension(one, critical=False)
         if not promised:
             return before.sign(self._ca, hashes.SHA256())
         tbs = before.sign(self._ca, hashes.SHA256()).tbs_certificate_bytes
@@ -162,9 +183,11 @@ class Sigstore:
 
     def entry(self, kind: str, body: bytes, seen: int) -> dict[str, object]:
         """Write something into the log at a time; gives the entry as a bundle holds it."""
-        self.leaves.append(hashlib.sha256(b"\0" + body).digest())
-        index, size = len(self.leaves) - 1, len(self.leaves)
-        root = _root_of(self.leaves)
+        with self._lock:  # several are written down at once, and each proof is of one state
+            self.leaves.append(hashlib.sha256(b"\0" + body).digest())
+            leaves = list(self.leaves)
+        index, size = len(leaves) - 1, len(leaves)
+        root = _root_of(leaves)
         note = f"log.example - 1\n{size}\n{_b64(root)}\n"
         said = _id(self._log)[:4] + self._log.sign(note.encode(), ec.ECDSA(hashes.SHA256()))
         promise = _json({"body": _b64(body), "integratedTime": seen, "logID": _id(self._log).hex(), "logIndex": index})
@@ -178,7 +201,7 @@ class Sigstore:
                 "logIndex": str(index),
                 "rootHash": _b64(root),
                 "treeSize": str(size),
-                "hashes": [_b64(one) for one in _path_to(index, self.leaves)],
+                "hashes": [_b64(one) for one in _path_to(index, leaves)],
                 "checkpoint": {"envelope": f"{note}\n— log.example {_b64(said)}\n"},
             },
             "canonicalizedBody": _b64(body),

@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -44,32 +45,33 @@ class SigstoreServers(Endpoint):
 
     def __init__(self, folder: Path | None = None) -> None:
         self.sigstore = Sigstore(is_version_2=folder is not None)
-        self._times = _Timestamps(folder) if folder else None
+        self.times = Timestamps(folder) if folder else None
         self.issuer = Issuer(ISSUER)
         self.issuer.now = time.time
         self.identity = IDENTITY
         self.minutes = 9.0
         self.entries: dict[str, dict[str, object]] = {}
         self.late_s = 0
+        self._lock = threading.Lock()
         super().__init__({FULCIO: self.certify, FULCIO_1: self.certify_1, REKOR: self.enter})
-        if self._times is not None:
-            self.answers |= {REKOR_2: self.enter_2, TSA: self._times.answer}
+        if self.times is not None:
+            self.answers |= {REKOR_2: self.enter_2, TSA: self.times.answer}
             del self.answers[REKOR]
 
     def config(self, **of_log: object) -> dict[str, object]:
         """Give the client's trust configuration; `of_log` is said of the log alone."""
         valid = {"validFor": {"start": "2024-01-01T00:00:00Z"}, "operator": "example", "majorApiVersion": 1}
         here = {"url": self.url, **valid}
-        log = {**here, "majorApiVersion": 2 if self._times else 1, **of_log}
+        log = {**here, "majorApiVersion": 2 if self.times else 1, **of_log}
         root = self.sigstore.trust_root()
-        if self._times is not None:
-            root["timestampAuthorities"] = [self._times.authority()]
+        if self.times is not None:
+            root["timestampAuthorities"] = [self.times.authority()]
         signing = {
             "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
             "caUrls": [here],
             "oidcUrls": [],
             "rekorTlogUrls": [log],
-            "tsaUrls": [{**here, "url": f"{self.url}{TSA}"}] if self._times else [],
+            "tsaUrls": [{**here, "url": f"{self.url}{TSA}"}] if self.times else [],
             "rekorTlogConfig": {"selector": "ANY"},
             "tsaConfig": {"selector": "ANY"},
         }
@@ -115,6 +117,10 @@ class SigstoreServers(Endpoint):
 
     def enter(self, asked: Asked) -> Answered:
         """Write down an entry of version 1, once."""
+        with self._lock:
+            return self._enter(asked)
+
+    def _enter(self, asked: Asked) -> Answered:
         value = json.loads(asked.body)
         body = _BODIES[value["kind"]](value["spec"])
         if body is None:
@@ -147,7 +153,7 @@ class SigstoreServers(Endpoint):
         return Answered(201, entry, {"Content-Type": "application/json"})
 
 
-class _Timestamps:
+class Timestamps:
     """An authority for timestamps, by openssl."""
 
     def __init__(self, folder: Path) -> None:

@@ -9,6 +9,7 @@ from oci_push.api import this_environment
 from oci_push.cli import files, looking
 from oci_push.cli.command import run_command, show_error, takes
 from oci_push.cli.conversion import OnePlatform, read_platform
+from oci_push.cli.edits import show_signed
 from oci_push.cli.looking import Access, TransferAccess
 from oci_push.cli.options import AsJson
 from oci_push.cli.output import say, say_form, tell
@@ -73,6 +74,7 @@ def artifact_push(
             there = [one.tag for one in result.tags if one.outcome.is_there]
             for tag in there or ([""] if result.error is None else []):
                 say(f"{done.repository}{tag and f':{tag}'}@{result.root}")
+            show_signed(done.repository, done.digest, done.signed)
         if result.error is not None:
             show_error(result.error)
             return result.error.exit_code

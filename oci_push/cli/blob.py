@@ -31,12 +31,10 @@ from oci_push.library.single import (
 from oci_push.model.digest import Digest
 from oci_push.model.reference import Reference
 from oci_push.runtime.context import Context
-from oci_push.runtime.files import check_writable, written_whole
+from oci_push.runtime.files import check_writable, result_file
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.given import open_given
 from oci_push.sources.settings import SourceSettings
-
-_MISSING = 1
 
 
 @takes(Access)
@@ -69,13 +67,10 @@ def get(
                         return 1
                 return 0
             count = 0
-            try:
-                with written_whole(path) as file:
-                    for block in blocks:
-                        file.write(block)
-                        count += len(block)
-            except OSError as problem:
-                raise ConfigError(f"-o {path}: cannot be written ({problem.strerror})") from problem
+            with result_file(path, f"-o {path}") as file:
+                for block in blocks:
+                    file.write(block)
+                    count += len(block)
         if as_json:
             say_form(raw.BlobSaved(VERSION, named.repository, digest_in(named), count, str(path)))
         return 0
@@ -136,14 +131,8 @@ def head(
         wanted = [blob_of(text) for text in dict.fromkeys(blobs)]
         with looking.looking(context, access, repositories=[one.repository for one in wanted]) as look:
             found, errors = find_blobs(look, wanted)
-        if as_json:
-            say_form(found)
-        for one, failed in zip(found.blobs, errors, strict=True):
-            if failed is not None:
-                show_error(failed, before=f"{one.name}: ")
-            elif not (quiet or as_json):
-                say(f"{one.name}  {_size(one.size) if one.exists else 'does not exist'}")
-        return next((one.exit_code for one in errors if one), 0 if found else _MISSING)
+        told = [(one.name, _size(one.size) if one.exists else "does not exist") for one in found.blobs]
+        return looking.say_found(found, told, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="blob head", timeout_s=access.timeout_s)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from oci_push.cli import looking
-from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import OnePlatform, read_platform
 from oci_push.cli.looking import Access
 from oci_push.cli.options import AsJson, Quiet
@@ -15,8 +15,6 @@ from oci_push.library import naming
 from oci_push.library.looks import existence, named_digest
 from oci_push.runtime.context import Context
 from oci_push.sources.table import GRAMMAR
-
-_MISSING = 1
 
 
 @takes(Access)
@@ -59,13 +57,7 @@ def exists(
         wanted = [naming.reference(text) for text in dict.fromkeys(references)]
         with looking.looking(context, access, repositories=[one.repository for one in wanted]) as look:
             found, errors = existence(look, wanted)
-        if as_json:
-            say_form(found)
-        for one, failed in zip(found.images, errors, strict=True):
-            if failed is not None:
-                show_error(failed, before=f"{one.name}: ")
-            elif not (quiet or as_json):
-                say(f"{one.name}  {one.digest or 'does not exist'}")
-        return next((one.exit_code for one in errors if one), 0 if found else _MISSING)
+        told = [(one.name, str(one.digest or "does not exist")) for one in found.images]
+        return looking.say_found(found, told, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="exists", timeout_s=access.timeout_s)

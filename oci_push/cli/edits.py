@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
+from msgspec import UnsetType
+
 from oci_push.cli.command import show_error
 from oci_push.cli.output import say, say_form, tell, warn
 from oci_push.cli.progress import LineRenderer
 from oci_push.cli.words import TARGET, Option
+from oci_push.engine.artifacts.attachment import AttachedForm
 from oci_push.engine.editing.change import Tagged
 from oci_push.engine.editing.image import ImageEdit
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit, ImageChanged
 from oci_push.model.digest import Digest
 from oci_push.model.media import INDEXES
+from oci_push.model.outcomes import ManifestOutcome
 from oci_push.model.reference import Repository
 
 NewTag = Annotated[
@@ -90,6 +94,17 @@ def show_change(
         )
 
 
+def show_signed(
+    repository: Repository, digest: Digest, signed: Sequence[AttachedForm] | UnsetType, *, quiet: bool = False
+) -> None:
+    """Say, unless `quiet`, what was signed as oci-push.yaml says."""
+    for one in signed if signed and not quiet else ():
+        if one.error is not None:
+            continue  # which is told as the failure of the whole
+        was_there = "  (was there)" * (one.outcome is ManifestOutcome.EXISTS)
+        tell(f"{repository}@{one.about or digest}  {one.file}  {one.digest}{was_there}")
+
+
 def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: bool, quiet: bool = False) -> int:
     """Print what became of an image, and each failure; return the exit code."""
     if as_json:
@@ -103,5 +118,7 @@ def show_edit(done: ImageEdit, errors: Mapping[str, OciPushError], *, as_json: b
     for name, one in zip(names, manifests, strict=True):
         say(f"  {name:{width}}  {one.digest}")
     if len(errors) < max(len(done.tags), 1):
+        if done.manifests is not None:  # of a push to elsewhere its events have told it
+            show_signed(done.repository, done.digest, done.signed, quiet=quiet)
         show_change(done.repository, done.was, done.digest, done.left, quiet=quiet)
     return code

@@ -53,6 +53,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = MappingProxyType(
                 "oci-push push oci:image registry.example.com/team/app:1.4 --sign signing.key",
             ),
             Example(
+                "An index signed with each image that it lists, which is what podman asks for",
+                "oci-push push oci:image registry.example.com/team/app:1.4 --sign signing.key --sign-recursive",
+            ),
+            Example(
                 "Through a front end that takes no large bodies, and few requests",
                 "oci-push push oci:image registry.example.com/team/app:1.4 --chunk-size 50m --requests-per-second 20",
             ),

@@ -10,7 +10,7 @@ from typing import Annotated
 from oci_push.api import parse_destinations, this_environment
 from oci_push.cli import looking
 from oci_push.cli.command import run_command, takes
-from oci_push.cli.edits import NewTag, pairs, show_change, show_stored
+from oci_push.cli.edits import NewTag, pairs, show_change, show_signed, show_stored
 from oci_push.cli.files import check_type
 from oci_push.cli.looking import Access, TransferAccess
 from oci_push.cli.options import AsJson, Quiet
@@ -91,7 +91,7 @@ def create(
             if dry_run:
                 return _show_draft(draft)
             brought = run.bring(parts, draft)
-            change, errors = index_store.store(context, run.client, draft, target.tags, brought)
+            change, errors = index_store.store(context, run.client, draft, target.tags, brought, sign=run.sign)
         return _show(change, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="index create", timeout_s=access.timeout_s)
@@ -134,7 +134,15 @@ def add(
                 return _show_draft(after)
             brought = run.bring(parts, after, was.draft)
             change, errors = index_store.alter(
-                context, run.client, was, tags, added, outcomes=brought, random=_random(), is_shared=shared
+                context,
+                run.client,
+                was,
+                tags,
+                added,
+                outcomes=brought,
+                random=_random(),
+                is_shared=shared,
+                sign=run.sign,
             )
         return _show(change, errors, as_json=as_json, quiet=quiet)
 
@@ -162,12 +170,12 @@ def remove(
         named = naming.reference(reference)
         tags = naming.tags_of(named, tag or (), "--tag")
         with looking.looking(context, access, repositories=[named.repository]) as look:
-            client = look.client(named.repository, push=True)
+            client, sign = look.client(named.repository, push=True), look.signing(named.repository)
             was = index_store.read(context, client, named)
             less = removing(named, which)
             if dry_run:
                 return _show_draft(less(was.draft))
-            change, errors = index_store.alter(context, client, was, tags, less, random=_random())
+            change, errors = index_store.alter(context, client, was, tags, less, random=_random(), sign=sign)
         return _show(change, errors, as_json=as_json)
 
     run_command(work, what="index remove", timeout_s=access.timeout_s)
@@ -209,11 +217,11 @@ def annotate(
         platform = platform_changes(os_version, features, variant)
         changed = annotating(named, annotations, child or (), platform)
         with looking.looking(context, access, repositories=[named.repository]) as look:
-            client = look.client(named.repository, push=True)
+            client, sign = look.client(named.repository, push=True), look.signing(named.repository)
             was = index_store.read(context, client, named)
             if dry_run:
                 return _show_draft(changed(was.draft))
-            change, errors = index_store.alter(context, client, was, tags, changed, random=_random())
+            change, errors = index_store.alter(context, client, was, tags, changed, random=_random(), sign=sign)
         return _show(change, errors, as_json=as_json)
 
     run_command(work, what="index annotate", timeout_s=access.timeout_s)
@@ -250,6 +258,7 @@ def _show(change: IndexChange, errors: Mapping[str, OciPushError], *, as_json: b
         width = max(len(_named(one)) for one in change.children)
         for one in change.children:
             say(f"  {one.outcome:7}  {_named(one):{width}}  {one.digest}")
+        show_signed(change.repository, change.digest, change.signed, quiet=quiet)
         show_change(change.repository, change.was, change.digest, change.left, quiet=quiet)
     return code
 

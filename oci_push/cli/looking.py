@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+
+from msgspec import Struct
 
 from oci_push.api import this_environment
 from oci_push.cli import options
+from oci_push.cli.command import show_error
 from oci_push.cli.options import Common, Connection
+from oci_push.cli.output import say, say_form
 from oci_push.cli.progress import LineRenderer
-from oci_push.errors import ConfigError
+from oci_push.errors import ConfigError, OciPushError
 from oci_push.events import Emit
 from oci_push.library.looking import Looker
 from oci_push.library.naming import repository_of
@@ -19,6 +23,7 @@ from oci_push.runtime.context import Context
 
 _RETRIES = 2
 """Somebody waits for the answer: less patience than for a push, and enough for what passes at once."""
+_MISSING = 1
 
 
 class Access(Connection, frozen=True):
@@ -89,3 +94,25 @@ def endpoints(access: Access, repositories: Sequence[Repository]) -> Mapping[str
 
     common = access.common()
     return described_endpoints(f"docker://{repositories[0]}", [Destination(one) for one in repositories], common, env)
+
+
+def say_found(
+    found: Struct,
+    told: Iterable[tuple[str, str]],
+    errors: Sequence[OciPushError | None],
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Print what was found, as a form or as names and what is `told` of each, and return the exit code.
+
+    `errors` has one for each that could not be asked for. The code is that of the first, else whether all are there.
+    """
+    if as_json:
+        say_form(found)
+    for (name, said), failed in zip(told, errors, strict=True):
+        if failed is not None:
+            show_error(failed, before=f"{name}: ")
+        elif not (quiet or as_json):
+            say(f"{name}  {said}")
+    return next((one.exit_code for one in errors if one), 0 if found else _MISSING)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from oci_push.cli import looking
-from oci_push.cli.command import run_command, show_error, takes
+from oci_push.cli.command import run_command, takes
 from oci_push.cli.conversion import OnePlatform, read_platform
 from oci_push.cli.inputs import read_bytes
 from oci_push.cli.looking import Access
@@ -19,9 +19,8 @@ from oci_push.forms import VERSION
 from oci_push.library import naming
 from oci_push.library.single import accept_of, find_manifests, read_manifest, store_manifest
 from oci_push.runtime.context import Context
-from oci_push.runtime.files import check_writable, written_whole
+from oci_push.runtime.files import check_writable, result_file
 
-_MISSING = 1
 _REF = "HOST[:PORT]/REPO[:TAG|@DIGEST]"
 MediaTypes = Annotated[
     list[str] | None,
@@ -55,11 +54,8 @@ def get(
         if path is None:
             say_bytes(found.raw)
             return 0
-        try:
-            with written_whole(path) as file:
-                file.write(found.raw)
-        except OSError as problem:
-            raise ConfigError(f"-o {path}: cannot be written ({problem.strerror})") from problem
+        with result_file(path, f"-o {path}") as file:
+            file.write(found.raw)
         if as_json:
             form = raw.ManifestSaved(VERSION, str(named), found.digest, found.media_type, len(found.raw), str(path))
             say_form(form)
@@ -119,14 +115,10 @@ def head(
         accept = accept_of(media_type or ())
         with looking.looking(context, access, repositories=[one.repository for one in wanted]) as look:
             found, errors = find_manifests(look, wanted, accept)
-        if as_json:
-            say_form(found)
-        for one, failed in zip(found.manifests, errors, strict=True):
-            if failed is not None:
-                show_error(failed, before=f"{one.name}: ")
-            elif not (quiet or as_json):
-                said = f"{one.digest}  {one.media_type or '?'}  {one.size} bytes" if one.exists else "does not exist"
-                say(f"{one.name}  {said}")
-        return next((one.exit_code for one in errors if one), 0 if found else _MISSING)
+        told = [
+            (one.name, f"{one.digest}  {one.media_type or '?'}  {one.size} bytes" if one.exists else "does not exist")
+            for one in found.manifests
+        ]
+        return looking.say_found(found, told, errors, as_json=as_json, quiet=quiet)
 
     run_command(work, what="manifest head", timeout_s=access.timeout_s)

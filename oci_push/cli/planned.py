@@ -100,7 +100,7 @@ def _asked(plan: PushPlan, found: Sequence[TargetForecast], shown: Shown) -> Ite
             yield f"  failed   see below; {counted(len(work.target.tags), 'tag')} would be set"
         else:
             yield from _target(plan, one, shown)
-            yield from _signatures(work)
+            yield from _signatures(plan, work)
 
 
 def _target(plan: PushPlan, one: TargetForecast, shown: Shown) -> Iterator[str]:
@@ -158,7 +158,7 @@ def _unasked(plan: PushPlan, shown: Shown) -> Iterator[str]:
             elif blob.digest in work.mount_candidates:
                 text += f"  mount from {', '.join(one.path for one in work.mount_candidates[blob.digest])}"
             yield text
-        yield from _signatures(work)
+        yield from _signatures(plan, work)
 
 
 def _fitting(make: Callable[[Shown], Iterable[str]], columns: int | None) -> list[str]:
@@ -167,6 +167,8 @@ def _fitting(make: Callable[[Shown], Iterable[str]], columns: int | None) -> lis
     return whole if columns is None or max(map(len, whole), default=0) <= columns else list(make(short))
 
 
-def _signatures(work: RepositoryPlan) -> Iterator[str]:
+def _signatures(plan: PushPlan, work: RepositoryPlan) -> Iterator[str]:
+    listed = len(plan.graph.nodes) - 1
     for one in work.target.signers:
-        yield f"  sign     with {one.rule.name} ({', '.join(one.rule.written)}), unless that is there"
+        also = f", and {counted(listed, 'manifest')} that it lists" if listed and one in work.target.recursive else ""
+        yield f"  sign     with {one.rule.name} ({', '.join(one.rule.written)}){also}, unless that is there"

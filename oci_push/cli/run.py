@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +24,7 @@ from oci_push.cli.reporting import Follower, Reporting
 from oci_push.cli.words import OUTPUT, SAFETY, Option
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.language.resolving import raise_together
-from oci_push.library.pipeline_inputs import Inputs
+from oci_push.library.pipeline_inputs import Inputs, rehearsal_registry
 from oci_push.model.outcomes import Status
 from oci_push.runner.report import PipelineReport
 from oci_push.runner.results import RunReport
@@ -77,7 +76,7 @@ def run(
         login_host, hosts = _check_effects(common, inputs, settings)
         is_quiet = common.quiet or delivery.as_json
         with (
-            _stand_in(sandbox) as address,
+            rehearsal_registry(sandbox) as address,
             reporting.following(context.clock, env, is_quiet=is_quiet) as follower,
             common.pusher(
                 context, follower.emit, hosts=hosts, rehearsal=address, login_host=login_host, is_lenient=True
@@ -178,14 +177,3 @@ def _read_text(path: str) -> str | None:
             return file.read(1024 * 1024)
     except (OSError, ValueError):
         return None
-
-
-@contextmanager
-def _stand_in(wanted: bool) -> Iterator[str]:
-    if not wanted:
-        yield ""
-        return
-    from oci_push.sandbox.server import RehearsalRegistry
-
-    with RehearsalRegistry() as sandbox:
-        yield sandbox.address

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oci_push.cli.options import pairs
 from oci_push.cli.words import TARGET, Argument, Option
@@ -53,13 +54,20 @@ class Signing(Struct, frozen=True):
     ] = None
     trust_root: TrustRoot = None
     sign_format: SignFormat = ""
+    sign_recursive: Annotated[
+        bool, Option("Of an index also each image that it lists: podman asks for that.", under=TARGET)
+    ] = False
     sign_annotation: Annotated[
         list[str] | None, Option("Signed along with the digest.", metavar="NAME=VALUE", under=TARGET)
     ] = None
 
     def check(self) -> None:
         """Refuse options that have no effect."""
-        given = {"--sign-format": self.sign_format, "--sign-annotation": self.sign_annotation}
+        given = {
+            "--sign-format": self.sign_format,
+            "--sign-recursive": self.sign_recursive,
+            "--sign-annotation": self.sign_annotation,
+        }
         for option in (name for name, value in given.items() if value and not self.sign):
             raise ConfigError(f"{option} has no effect without --sign KEY", hint="give both, or neither")
         if self.trust_root is not None and KEYLESS not in (self.sign or ()):
@@ -69,7 +77,8 @@ class Signing(Struct, frozen=True):
         """Return what is signed with which key; raises `ConfigError`."""
         keys = [one for one in self.sign or () if one != KEYLESS]
         keyless = keyless_of(KEYLESS in (self.sign or ()), self.trust_root)
-        return rules(keys, keyless, self.sign_format, self.sign_annotation, "--sign-annotation")
+        found = rules(keys, keyless, self.sign_format, self.sign_annotation, "--sign-annotation")
+        return tuple(replace(one, recursive=True) for one in found) if self.sign_recursive else found
 
 
 def rules(

@@ -21,12 +21,12 @@ from oci_push.engine.copying.mirror_sources import Found
 from oci_push.engine.copying.tag_lists import TagLists
 from oci_push.engine.pusher import Pusher
 from oci_push.errors import exit_code
-from oci_push.events import Emit
+from oci_push.events import Emit, quieter
 from oci_push.forms import VERSION, Version
 from oci_push.language.resolving import ResolveContext
 from oci_push.runner.simulate import Simulation
 from oci_push.runtime.context import Context
-from oci_push.work.planning import Layout, telling_nothing
+from oci_push.work.planning import Layout
 from oci_push.work.units import WorkUnit, hosts_of, write_units
 from oci_push.work.worker import described_by
 
@@ -57,7 +57,7 @@ def lay_out_copies(
     layout = Layout()
     bare = replace(options, referrers=False)
     act = layout.act(referrers=options.referrers)
-    copied = copy(context, pusher, items, telling_nothing(emit), bare, lists=lists, act=act)
+    copied = copy(context, pusher, items, quieter(emit), bare, lists=lists, act=act)
     code = exit_code(copied.errors)
     _written(path, items[0].source if items else "copy", layout.units(), code, as_json=as_json)
     show_errors(copied, kept_in="--plan --json has")
@@ -69,7 +69,7 @@ def lay_out_mirror(
 ) -> int:
     """Write the units of what a mirror file means and is not there yet; return the exit code."""
     layout = Layout()
-    quietly = telling_nothing(emit)
+    quietly = quieter(emit)
     backups = {(one.repository, one.tag): one.backup for one in found.copies if one.backup and not run.only_missing}
     done = run.lay_out(
         context, found, quietly, lambda options: layout.act(referrers=options.referrers, backups=backups)

@@ -88,11 +88,10 @@ class Found(Struct, frozen=True):
 
 
 class Considered(Struct, frozen=True):
-    """Tell of one candidate what came of it; `is_chosen` holds for at most one."""
+    """Tell of one candidate what came of it."""
 
     candidate: Candidate
     verdict: str
-    is_chosen: bool = False
 
 
 class _Answer(Struct, frozen=True):
@@ -153,7 +152,7 @@ class AuthFiles:
                 considered.append(Considered(candidate, str(problem)))
                 continue
             is_chosen = credential is not None
-            considered.append(Considered(candidate, "chosen" if is_chosen else _nothing(candidate), is_chosen))
+            considered.append(Considered(candidate, "chosen" if is_chosen else _nothing(candidate)))
         return tuple(considered)
 
     def entries(self) -> tuple[AuthKey, ...]:

@@ -23,7 +23,7 @@ from oci_push.model.outcomes import BlobKind
 from oci_push.registry.clients import RegistryClients
 from oci_push.runtime.context import Context
 from oci_push.runtime.phases import BLOBS, SOURCE, timed
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all, first_error, run_all
 from oci_push.sources.base import ImageReader
 
 _CONFIGS = (media.OCI_CONFIG, media.DOCKER_CONFIG)
@@ -64,9 +64,7 @@ def send_ahead(
     for lane in lanes:
         emit(TargetStarted(lane.target.repository, lane.target.tags))
     jobs = [make, *(lane.run for lane in lanes)]
-    error = first_error(run_all(context, jobs, limit=len(jobs), stop_on_error=True))
-    if error is not None:
-        raise error
+    do_all(context, jobs, limit=len(jobs))
     return {(lane.target.endpoint, lane.target.repository): lane.sent for lane in lanes}
 
 

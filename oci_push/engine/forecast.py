@@ -26,7 +26,7 @@ from oci_push.registry.clients import RegistryClients
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all, run_all
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -212,11 +212,7 @@ class _Look:
 
     def _each(self, context: Context, items: Sequence[T], ask: Callable[[Context, T], R]) -> tuple[R, ...]:
         jobs = [lambda inner, item=item: ask(inner, item) for item in items]
-        outcomes = run_all(context, jobs, limit=self._client.session.limiter.ceiling, stop_on_error=True)
-        error = first_error(outcomes)
-        if error is not None:
-            raise error
-        return tuple(outcome.get() for outcome in outcomes)
+        return tuple(do_all(context, jobs, limit=self._client.session.limiter.ceiling))
 
     def _tag(self, context: Context, tag: str) -> TagForecast:
         if tag in self._work.target.before:

@@ -28,7 +28,7 @@ class PushTarget(Struct, frozen=True):
     """A repository, how it is reached, and the tags it gets; no tags: by digest only.
 
     `before` is what tags name now, ``None`` for nothing, as far as somebody has asked: those are not asked for again.
-    `signers` sign the image there.
+    `signers` sign the image there, and those of them in `recursive` each manifest that an index lists as well.
     """
 
     endpoint: RegistryEndpoint
@@ -36,6 +36,7 @@ class PushTarget(Struct, frozen=True):
     tags: tuple[str, ...]
     before: Mapping[str, Digest | None] = field(default_factory=dict)
     signers: tuple[Signer, ...] = ()
+    recursive: tuple[Signer, ...] = ()
 
 
 class RepositoryPlan(Struct, frozen=True):
@@ -87,8 +88,10 @@ def plan_repositories(
     merged: dict[tuple[RegistryEndpoint, Repository], dict[str, None]] = {}
     before: dict[tuple[RegistryEndpoint, Repository], dict[str, Digest | None]] = {}
     signers: dict[tuple[RegistryEndpoint, Repository], dict[Signer, None]] = {}
+    recursive: dict[tuple[RegistryEndpoint, Repository], dict[Signer, None]] = {}
     for target in targets:
         signers.setdefault((target.endpoint, target.repository), {}).update(dict.fromkeys(target.signers))
+        recursive.setdefault((target.endpoint, target.repository), {}).update(dict.fromkeys(target.recursive))
         merged.setdefault((target.endpoint, target.repository), {}).update(dict.fromkeys(target.tags))
         before.setdefault((target.endpoint, target.repository), {}).update(target.before)
     plans: list[RepositoryPlan] = []
@@ -108,7 +111,8 @@ def plan_repositories(
             if asked:
                 candidates[blob.digest] = asked[:1] if blob.size <= SMALL_BYTES else asked
         place = (endpoint, repository)
-        target = PushTarget(endpoint, repository, tuple(tags), before[place], tuple(signers[place]))
+        who, below = tuple(signers[place]), tuple(recursive[place])
+        target = PushTarget(endpoint, repository, tuple(tags), before[place], who, below)
         plans.append(RepositoryPlan(target, blobs, candidates, first, frozenset(expected)))
         firsts.setdefault(endpoint, number)
     return tuple(plans)

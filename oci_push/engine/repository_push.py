@@ -26,7 +26,7 @@ from oci_push.runtime.context import Context
 from oci_push.runtime.costs import Costs
 from oci_push.runtime.phases import BLOBS, LOOK, MANIFESTS, TAGS, timed
 from oci_push.runtime.single_flight import SingleFlight
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all, run_all
 from oci_push.sources.base import ImageReader
 
 T = TypeVar("T")
@@ -189,10 +189,7 @@ class RepositoryPush:
         """
         most = self.client.session.limiter.ceiling
         jobs = [lambda inner, item=item: act(inner, item) for item in items]
-        outcomes = run_all(context, jobs, limit=min(most, at_once or most), stop_on_error=stop_on_error)
-        error = first_error(outcomes)
-        if error is not None:
-            raise error
+        do_all(context, jobs, limit=min(most, at_once or most), stop_on_error=stop_on_error)
 
     def _look(self, context: Context, tag: str = "") -> bool:
         """Return whether the root is there: asked for by its tag, which may tell all there is to know, and its digest.

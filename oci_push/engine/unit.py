@@ -6,7 +6,7 @@ can be written as JSON and read back (`oci_push.forms`), so that another process
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -172,7 +172,7 @@ def _opened(
 
 def _target(unit: PushUnit, one: UnitTarget, pusher: Pusher, *, signs: bool) -> PushTarget:
     target = replace(pusher.target(one.repository, one.tags, pusher.named(one.registry)), before=one.before)
-    return replace(target, signers=signers_at(unit, one, pusher)) if signs else target
+    return with_signers(pusher, target, _rules(unit, one, pusher)) if signs else target
 
 
 def rules_at(one: UnitTarget, pusher: Pusher) -> tuple[SignRule, ...]:
@@ -183,6 +183,11 @@ def rules_at(one: UnitTarget, pusher: Pusher) -> tuple[SignRule, ...]:
 
 def signers_at(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> tuple[Signer, ...]:
     """Return who signs at a target; raises `ConfigError` where a key cannot be read, or nobody signs who must."""
+    rules = _rules(unit, one, pusher)
+    return pusher.signers.of(rules) if rules else ()
+
+
+def _rules(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> tuple[SignRule, ...]:
     said = () if unit.is_beside else rules_at(one, pusher)
     if one.is_signed and not said:
         host = one.repository.host
@@ -190,8 +195,15 @@ def signers_at(unit: PushUnit, one: UnitTarget, pusher: Pusher) -> tuple[Signer,
             f"what goes to {host} is to be signed, and the oci-push.yaml of this worker does not say by whom",
             hint=f"write sign: for {host} into that file, and name it there: --config, or OCI_PUSH_CONFIG",
         )
-    rules = (*unit.sign, *said)
-    return pusher.signers.of(rules) if rules else ()
+    return (*unit.sign, *said)
+
+
+def with_signers(pusher: Pusher, target: PushTarget, rules: Sequence[SignRule]) -> PushTarget:
+    """Return a target with who signs what is pushed there; raises `ConfigError` for what cannot be read."""
+    if not rules:
+        return target
+    below = [rule for rule in rules if rule.recursive]
+    return replace(target, signers=pusher.signers.of(rules), recursive=pusher.signers.of(below))
 
 
 @contextmanager

@@ -147,15 +147,6 @@ def load(text: str | bytes, path: str) -> Document:
     return Document(root, path, text, tuple(builder.bare))
 
 
-def to_plain(node: Node) -> object:
-    """Return a node as plain Python values; a `Timestamp` stays one."""
-    if isinstance(node, Scalar):
-        return node.value
-    if isinstance(node, YamlSequence):
-        return [to_plain(item) for item in node.items]
-    return {entry.key.text: to_plain(entry.value) for entry in node.entries}
-
-
 class _StandIn(Struct, frozen=True):
     """Hides the braces of ``${{NAME}}`` from YAML, to which they begin a mapping inside ``[ ]`` and ``{ }``.
 

@@ -41,8 +41,6 @@ from oci_push.model.mirroring import (
 )
 from oci_push.model.reference import Reference, Repository, check_host, is_host, is_tag, shown
 
-FORMS = ("own", "skopeo", "regsync")
-
 
 def load_mirror(
     text: str | bytes, path: str, env: Mapping[str, str], read: ReadText, destination: str = "", *, scoped: bool = False

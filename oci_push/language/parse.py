@@ -32,14 +32,6 @@ class Reading(Struct, frozen=True):
     upstream: tuple[Diagnostic, ...] = ()
 
 
-def parse_pipeline(text: str | bytes, path: str) -> Pipeline:
-    """Return a pipeline; raises one `ConfigError` with everything that is wrong with it."""
-    reading = read_pipeline(text, path)
-    if reading.pipeline is None:
-        raise ConfigError(problems=reading.errors)
-    return reading.pipeline
-
-
 def read_pipeline(text: str | bytes, path: str, known: Known | None = None) -> Reading:
     """Read a pipeline and tell errors and warnings apart; raises nothing for what is wrong with it.
 

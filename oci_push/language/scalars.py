@@ -107,11 +107,6 @@ def texts(node: Node | None) -> tuple[Text, ...]:
     return tuple(found for item in items(node) if (found := text(item)) is not None)
 
 
-def words(node: Node | None) -> tuple[str, ...]:
-    """Return a list's strings, where places do not matter."""
-    return tuple(found.text for found in texts(node))
-
-
 def word(node: Node | None) -> str:
     """Return a string, or an empty one."""
     found = text(node)

@@ -56,7 +56,6 @@ RUN_TYPES = ("push", "parallel", "build")
 MAX_NAME = 150
 NAMES: Mapping[str, object] = {"pattern": r"^[^.#$\[\]]*$", "minLength": 1, "maxLength": MAX_NAME}
 _PROVIDERS = ("docker", "standard", "ecr")
-_LETTERS_FIRST = re.compile(r"[A-Za-z]")
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 
 

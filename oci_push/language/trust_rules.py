@@ -90,9 +90,14 @@ SIGN: Fields[None] = Fields(
             OneOf[object]((Items(PlainText(choices=FORMS)), PlainText(choices=FORMS))),
             "bundle, sig; without a key bundle alone, if not given.",
         ),
+        "recursive": Field(
+            Boolean(variable=False, words="be true or false"),
+            "Of an index also each image that it lists: podman asks for that.",
+            default=False,
+        ),
         "annotations": Field(_ANNOTATIONS, "What is signed along."),
     },
-    words='"sign" must be a mapping with keys, keyless, forms and annotations',
+    words='"sign" must be a mapping with keys, keyless, forms, recursive and annotations',
     is_cased=True,
 )
 _POLICY: Fields[None] = Fields(
@@ -177,7 +182,9 @@ def read_signing(
     keys = [
         one.text if one.text.startswith("env://") else values.path(one, "keys") for one in _scalars(found.get("keys"))
     ]
-    rules = tuple(SignRule(key, forms, said) for key in keys if key)
+    below = found.get("recursive")
+    deep = isinstance(below, Scalar) and below.value is True
+    rules = tuple(SignRule(key, forms, said, recursive=deep) for key in keys if key)
     flag, oidc, root = (found.get(name) for name in ("keyless", "oidc", "trust_root"))
     if not (isinstance(flag, Scalar) and flag.value is True):
         for name in ("oidc", "trust_root"):
@@ -190,7 +197,7 @@ def read_signing(
     file = values.path(root, "trust_root") if isinstance(root, Scalar) else ""
     if token is None or (root is not None and not file):
         return rules
-    return (*rules, SignRule("", forms, said, keyless=Keyless(file, token)))
+    return (*rules, SignRule("", forms, said, keyless=Keyless(file, token), recursive=deep))
 
 
 def policy_schema() -> dict[str, object]:

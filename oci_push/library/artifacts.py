@@ -20,6 +20,7 @@ from oci_push.engine.artifacts.push import ArtifactPush, Attaching, attach_all, 
 from oci_push.engine.looking.tree import top
 from oci_push.engine.push import PushResult
 from oci_push.engine.pusher import Options
+from oci_push.engine.unit import with_signers
 from oci_push.errors import ConfigError
 from oci_push.forms import VERSION
 from oci_push.library import naming
@@ -153,6 +154,8 @@ def push_files(
         ]
         content = content_of(layers, kind, said, created, ", ".join(one.path for one in asked.files), option)
         target = looker.pusher.target(asked.destination.repository, asked.destination.tags)
+        if asked.about is None:  # what says something of an image is no image, and may be a signature itself
+            target = with_signers(looker.pusher, target, target.endpoint.sign)
         looker.client(asked.destination.repository, push=True)
         subject = None
         if asked.about is not None:

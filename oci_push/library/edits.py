@@ -197,9 +197,9 @@ def annotated(
     """Change annotations of an image where it is; return what came of it, and errors by tag."""
     context = looker.context
     with looker.pusher.open(f"docker://{named}", context) as source:
-        client = looker.client(named.repository, push=True)
+        client, sign = looker.client(named.repository, push=True), looker.signing(named.repository)
         asked = editing.annotations_of(context, source, annotations, images=images, platform=platform)
-        return editing.edit(context, client, source, asked, named, tags, emit)
+        return editing.edit(context, client, source, asked, named, tags, emit, sign)
 
 
 def mutate(
@@ -262,8 +262,8 @@ class EditPlace(Struct, frozen=True):
             return editing.edit_elsewhere(context, looker.pusher, self.source, changes, self.goes_to, emit)
         named = naming.reference(self.source)
         with looker.pusher.open(f"docker://{named}", context) as opened:
-            client = looker.client(named.repository, push=True)
-            return editing.edit(context, client, opened, changes, named, self.goes_to.tags, emit)
+            client, sign = looker.client(named.repository, push=True), looker.signing(named.repository)
+            return editing.edit(context, client, opened, changes, named, self.goes_to.tags, emit, sign)
 
 
 def _finished(done: ImageEdit, failed: Mapping[str, OciPushError], looker: Looker) -> ImageEdit:

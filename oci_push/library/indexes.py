@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from oci_push.api import parse_destinations, this_environment
 from oci_push.engine.editing import index_children, index_store
+from oci_push.engine.editing.change import Sign
 from oci_push.engine.editing.index_children import Given, Part
 from oci_push.engine.editing.index_draft import Draft, Entry, images, parse_platform
 from oci_push.engine.editing.index_store import IndexChange
@@ -72,7 +73,9 @@ def index_create(
                 parts, docker=docker, annotations=annotations or {}, artifact_type=artifact_type, about=about
             )
             brought = run.bring(parts, draft)
-            return _finished(*index_store.store(looker.context, run.client, draft, target.tags, brought), looker)
+            return _finished(
+                *index_store.store(looker.context, run.client, draft, target.tags, brought, sign=run.sign), looker
+            )
 
     return look(work, what="index create", options=options, on_event=on_event, cancel=cancel, timeout_s=timeout_s)
 
@@ -116,6 +119,7 @@ def index_add(
                     outcomes=brought,
                     random=this_environment().random,
                     is_shared=shared,
+                    sign=run.sign,
                 ),
                 looker,
             )
@@ -178,12 +182,13 @@ def index_annotate(
 
 
 class IndexWork(Struct, frozen=True):
-    """What an index is made with; the sources stay open while it is."""
+    """What an index is made with, and signed with where that is said; the sources stay open while it is made."""
 
     looker: Looker
     client: RepositoryClient
     given: Sequence[Given]
     listener: Callable[[], Emit]
+    sign: Sign | None
 
     def take(self, platforms: Sequence[str], *, nested: bool) -> list[Part]:
         """Return the children that were named."""
@@ -231,13 +236,13 @@ def working(
     if [text for text, _ in named].count("-") > 1:
         raise ConfigError("stdin can be read once, and - is there twice")
     with ExitStack() as stack:
-        client = looker.client(repository, push=True)
+        client, sign = looker.client(repository, push=True), looker.signing(repository)
         given: list[Given] = []
         for text, platform in named:
             # What lies there already is not taken from anywhere, and is signed with the index.
             is_taken = naming.repository_of(text) != repository
             given.append(Given(stack.enter_context(looker.image(text, is_taken=is_taken))[0], platform))
-        yield IndexWork(looker, client, given, listener)
+        yield IndexWork(looker, client, given, listener, sign)
 
 
 def child_of(text: str) -> tuple[str, Platform | None]:
@@ -319,10 +324,11 @@ def _altered(
     goes_to = naming.tags_of(named, tags)
 
     def work(looker: Looker) -> IndexChange:
-        client = looker.client(named.repository, push=True)
+        client, sign = looker.client(named.repository, push=True), looker.signing(named.repository)
         was = index_store.read(looker.context, client, named)
         random = this_environment().random
-        return _finished(*index_store.alter(looker.context, client, was, goes_to, changed, random=random), looker)
+        done = index_store.alter(looker.context, client, was, goes_to, changed, random=random, sign=sign)
+        return _finished(*done, looker)
 
     return look(work, what=what, options=options, on_event=on_event, cancel=cancel, timeout_s=timeout_s)
 

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -19,6 +20,9 @@ from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.sources.base import ImageReader
 from oci_push.sources.files import SpoolSpace
+
+if TYPE_CHECKING:
+    from oci_push.engine.editing.change import Sign
 
 
 class Looker(Struct, frozen=True):
@@ -48,6 +52,12 @@ class Looker(Struct, frozen=True):
         if push:
             self.pusher.clients.want(target.endpoint, push=(target.repository,))
         return self.pusher.clients.repository(target.endpoint, target.repository)
+
+    def signing(self, repository: Repository) -> Sign | None:
+        """Return what signs what is stored in a repository, as its entry says; raises `ConfigError` without a key."""
+        from oci_push.engine.signing.stored import signing_in  # who only looks signs nothing
+
+        return signing_in(self.pusher, repository)
 
     @contextmanager
     def spool(self) -> Iterator[SpoolSpace]:

@@ -1,8 +1,9 @@
-"""A pipeline joined with its configuration, variables, candidates and assumptions, for plans and runs alike."""
+"""A pipeline joined with its configuration, variables, candidates and assumptions; and where a rehearsal goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct
@@ -71,3 +72,15 @@ def join_inputs(
     )
     simulated = SimulatedResults.parse(assumed, parsed)
     return Inputs(parsed, resolve_context, simulated, (*config.warnings, *reading.warnings), tuple(stand_ins))
+
+
+@contextmanager
+def rehearsal_registry(wanted: bool) -> Iterator[str]:
+    """Give the address of a registry inside this process, empty where none is wanted."""
+    if not wanted:
+        yield ""
+        return
+    from oci_push.sandbox.server import RehearsalRegistry
+
+    with RehearsalRegistry() as sandbox:
+        yield sandbox.address

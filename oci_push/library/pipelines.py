@@ -6,10 +6,9 @@ lies about may be a stranger's.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -22,7 +21,7 @@ from oci_push.language.config import load_config
 from oci_push.language.integrations import Config
 from oci_push.language.parse import read_pipeline
 from oci_push.library.calls import OnEvent, call, check_texts, check_type, discreet_form, path_of, pusher_for
-from oci_push.library.pipeline_inputs import Inputs, join_inputs
+from oci_push.library.pipeline_inputs import Inputs, join_inputs, rehearsal_registry
 from oci_push.library.variables import gather
 from oci_push.model.outcomes import Status
 from oci_push.runner.report import PipelinePlan, PipelineReport
@@ -84,7 +83,7 @@ def run_pipeline(
         env = this_environment().env
         inputs = _read(pipeline, config, variables, candidates, assume, env, context.clock, emit, rehearse=rehearse)
         inputs.simulated_results.check_run(inputs.pipeline)
-        with _stand_in(rehearse) as address:
+        with rehearsal_registry(rehearse) as address:
             asked = replace(options or Options(), rehearsal=address, is_lenient=True)
             with pusher_for(context, asked, emit) as pusher:
                 runner = Runner(
@@ -187,18 +186,6 @@ def _finished(done: RunReport, context: Context) -> PipelineReport:
     reasons += [f"{name}: {reason}" for name, reason in done.pushes.idle]
     why = f"the build failed: {'; '.join(reasons)}" if reasons else "the build failed"
     raise IncompleteError(why, hint=done.pushes.hint or None).with_report(report)
-
-
-@contextlib.contextmanager
-def _stand_in(wanted: bool) -> Iterator[str]:
-    """Give the address of a registry inside this process, empty where none is wanted."""
-    if not wanted:
-        yield ""
-        return
-    from oci_push.sandbox.server import RehearsalRegistry
-
-    with RehearsalRegistry() as sandbox:
-        yield sandbox.address
 
 
 def _bytes(path: str) -> bytes:

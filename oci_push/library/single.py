@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -28,7 +28,7 @@ from oci_push.model.reference import Reference, Repository
 from oci_push.protocol.blobs import BlobHead
 from oci_push.protocol.call import Body, BytesBody
 from oci_push.protocol.manifests import Head, RawManifest
-from oci_push.runtime.files import check_writable, written_whole
+from oci_push.runtime.files import check_writable, result_file
 from oci_push.sources.files import unreadable
 from oci_push.sources.given import open_given
 
@@ -50,16 +50,21 @@ def blob_get(
     all of them are right; what an object was given is wrong where this raises. Errors are raised as by `push`.
     """
     named = blob_of(blob)
-    path = Path(path_of(output, "output")) if isinstance(output, str | os.PathLike) else None
-    check_writable(path, "output")
+    opened: AbstractContextManager[IO[bytes]]
+    if isinstance(output, str | os.PathLike):
+        path = str(Path(path_of(output, "output")))
+        check_writable(Path(path), "output")
+        opened = result_file(Path(path), path)
+    else:
+        path, opened = "", nullcontext(output)
 
     def work(looker: Looker) -> raw.BlobSaved:
-        with _file(path, output) as file:
+        with opened as file:
             count = 0
             for block in raw.read_blob(looker.context, looker.client(named.repository), digest_in(named)):
                 file.write(block)
                 count += len(block)
-        return raw.BlobSaved(VERSION, named.repository, digest_in(named), count, str(path or ""))
+        return raw.BlobSaved(VERSION, named.repository, digest_in(named), count, path)
 
     return look(work, what="blob get", options=options, on_event=on_event, cancel=cancel, timeout_s=timeout_s)
 
@@ -344,19 +349,6 @@ def _deleted(looker: Looker, named: Reference) -> OciPushError | None:
     except OciPushError as error:
         return error
     return None
-
-
-@contextmanager
-def _file(path: Path | None, output: object) -> Iterator[IO[bytes] | BinaryIO]:
-    """Give what bytes are written to: a file that is whole or not there, or the caller's own."""
-    if path is None:
-        yield output  # type: ignore[misc]  # what is no path is an object to write to
-        return
-    try:
-        with written_whole(path) as file:
-            yield file
-    except OSError as problem:
-        raise ConfigError(f"{path}: cannot be written ({problem.strerror})") from problem
 
 
 def _bytes(path: str) -> bytes:

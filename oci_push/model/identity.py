@@ -60,8 +60,3 @@ class RegionalIdentity(CloudIdentity, frozen=True, kw_only=True):
 
     region: str = ""
     account: str = ""
-
-    @property
-    def judged(self) -> tuple[str, ...]:
-        """Return the texts that `problems` judges by their form."""
-        return (self.region,)

@@ -107,6 +107,11 @@ def encode(value: Mapping[str, object]) -> bytes:
         raise ValueError("it holds a number or half a character that no JSON may hold") from problem
 
 
+def json_bytes(value: object) -> bytes:
+    """Return the bytes of a file of JSON; equal values, equal bytes."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
 def load_json(raw: bytes, what: str, *, is_to_change: bool = False) -> dict[str, object]:
     """Parse a JSON object that somebody else wrote; raise ``ValueError`` naming `what`, never anything else.
 

@@ -48,7 +48,8 @@ class SignRule(Struct, frozen=True):
     """Sign with a key: a file, or ``env://NAME`` for a variable with the key itself; or `keyless`, without one.
 
     `predicate` makes it an attestation: the URI of its type, and JSON; without, it is a signature in `forms`. Where
-    none is named these are all with a key, and a bundle without.
+    none is named these are all with a key, and a bundle without. With `recursive` each manifest that an index lists is
+    signed as well.
     """
 
     key: str = ""
@@ -56,6 +57,7 @@ class SignRule(Struct, frozen=True):
     annotations: tuple[tuple[str, str], ...] = ()
     predicate: tuple[str, bytes] | None = None
     keyless: Keyless | None = None
+    recursive: bool = False
 
     @property
     def written(self) -> tuple[str, ...]:

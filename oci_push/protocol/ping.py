@@ -10,11 +10,10 @@ from oci_push.protocol.notices import rate_limits
 
 
 class ApiVersionCheck(Struct, frozen=True):
-    """What a registry says of itself: its time of day (seconds since 1970, if told), limits, and its name."""
+    """What a registry says of itself: its time of day (seconds since 1970, if told), and its limits."""
 
     moment: float | None = None
     limits: str = ""
-    software: str = ""
 
 
 def ping(host: str) -> Flow[ApiVersionCheck]:
@@ -27,9 +26,7 @@ def ping(host: str) -> Flow[ApiVersionCheck]:
             hint="check the host's name; some registries have a port of their own",
             status=error.status,
         ) from error
-    return ApiVersionCheck(
-        _moment(reply.headers.get("date", "")), rate_limits(reply), reply.headers.get("server", "")[:80]
-    )
+    return ApiVersionCheck(_moment(reply.headers.get("date", "")), rate_limits(reply))
 
 
 def _moment(text: str) -> float | None:

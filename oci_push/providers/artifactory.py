@@ -7,6 +7,8 @@ must be the platform's (``acme.jfrog.io``), not a repository's sub-domain.
 
 from __future__ import annotations
 
+from functools import partial
+
 from oci_push.errors import CredentialsError
 from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.identity import CloudIdentity
@@ -47,11 +49,7 @@ def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | 
     identity = endpoint.identity
     if not isinstance(identity, ArtifactoryIdentity):
         return None
-
-    def lease(job: IdToken, tokens: TokenClient) -> Lease:
-        return _lease(identity, endpoint, job, tokens)
-
-    return exchanging(cloud, identity.oidc, f"https://{endpoint.host}", lease)
+    return exchanging(cloud, identity.oidc, f"https://{endpoint.host}", partial(_lease, identity, endpoint))
 
 
 def _lease(identity: ArtifactoryIdentity, endpoint: RegistryEndpoint, job: IdToken, tokens: TokenClient) -> Lease:

@@ -7,6 +7,7 @@ Actions; whose tokens a connection takes is Docker's to decide. The host ``dhi.i
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.identity import CloudIdentity
@@ -59,11 +60,7 @@ def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | 
     identity = endpoint.identity
     if not isinstance(identity, DockerHubIdentity):
         return None
-
-    def lease(job: IdToken, tokens: TokenClient) -> Lease:
-        return _lease(identity, job, tokens)
-
-    return exchanging(cloud, identity.oidc, AUDIENCE, lease)
+    return exchanging(cloud, identity.oidc, AUDIENCE, partial(_lease, identity))
 
 
 def _lease(identity: DockerHubIdentity, job: IdToken, tokens: TokenClient) -> Lease:

@@ -8,6 +8,7 @@ look at the audience, newer ones do where the federation names some; by default 
 from __future__ import annotations
 
 import base64
+from functools import partial
 
 from oci_push.model.endpoint import Credential, RegistryEndpoint
 from oci_push.model.identity import CloudIdentity
@@ -46,11 +47,7 @@ def cloud_services(endpoint: RegistryEndpoint, cloud: Cloud) -> CloudServices | 
     identity = endpoint.identity
     if not isinstance(identity, QuayIdentity):
         return None
-
-    def lease(job: IdToken, tokens: TokenClient) -> Lease:
-        return _lease(identity, endpoint, job, tokens)
-
-    return exchanging(cloud, identity.oidc, f"https://{endpoint.host}", lease)
+    return exchanging(cloud, identity.oidc, f"https://{endpoint.host}", partial(_lease, identity, endpoint))
 
 
 def _lease(identity: QuayIdentity, endpoint: RegistryEndpoint, job: IdToken, tokens: TokenClient) -> Lease:

@@ -8,7 +8,6 @@ what is left is said. A blob tried here is small, so limits on large ones stay u
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeAlias, TypeVar
@@ -20,7 +19,7 @@ from oci_push.model import media
 from oci_push.model.artifact import EMPTY_JSON, make_artifact
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.manifest import Manifest
+from oci_push.model.manifest import Manifest, json_bytes
 from oci_push.model.reference import Repository
 from oci_push.protocol import blobs, manifests, referrers, uploads
 from oci_push.protocol.call import BytesBody, Flow
@@ -220,7 +219,7 @@ class Doctor:
             raise RegistryError(f"{self._here}: no form of upload works")
         self._found.abilities["form"] = self._works[0].value
         layer = bytes(1024)  # a tar without entries
-        config = _json({"architecture": "amd64", "os": "linux", "rootfs": _root_of(layer)})
+        config = json_bytes({"architecture": "amd64", "os": "linux", "rootfs": _root_of(layer)})
         for content in (layer, config):
             self._send(content, self._works[0], LARGE_CHUNK)
         image = _manifest(_described(config, media.OCI_CONFIG), _described(layer, media.OCI_LAYER))
@@ -340,10 +339,6 @@ def _root_of(layer: bytes) -> dict[str, object]:
     return {"type": "layers", "diff_ids": [str(Digest.of(layer))]}
 
 
-def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
-
-
 def _manifest(config: Descriptor, layer: Descriptor) -> Manifest:
     value = {
         "schemaVersion": 2,
@@ -351,7 +346,7 @@ def _manifest(config: Descriptor, layer: Descriptor) -> Manifest:
         "config": config.to_json(),
         "layers": [layer.to_json()],
     }
-    return Manifest.parse(_json(value), media.OCI_MANIFEST)
+    return Manifest.parse(json_bytes(value), media.OCI_MANIFEST)
 
 
 def _reason(error: RegistryError | None) -> str:

@@ -102,10 +102,14 @@ class PlannedAmounts(Struct, frozen=True):
 
 
 class PlannedSignature(Struct, frozen=True):
-    """With which key the image would be signed, and how that would be stored, where it has not signed it before."""
+    """With which key the image would be signed, and how that would be stored, where it has not signed it before.
+
+    `manifests` are those that the index lists and that would be signed as well, each by itself.
+    """
 
     key: str
     forms: tuple[str, ...]
+    manifests: tuple[Digest, ...] | UnsetType = UNSET
 
 
 class PlannedTarget(Struct, frozen=True):
@@ -133,8 +137,14 @@ class PlannedTarget(Struct, frozen=True):
     def of(cls, plan: PushPlan, work: RepositoryPlan, found: TargetForecast | None) -> PlannedTarget:
         """Return the work for a repository, with what was found out of it, if it was asked."""
         form = cls._of(plan, work, found)
-        rules = tuple(one.rule for one in work.target.signers)
-        return replace(form, signed=tuple(PlannedSignature(one.name, one.written) for one in rules)) if rules else form
+        below = tuple(node.digest for node in plan.graph.nodes if node.digest != plan.graph.root.digest)
+        signed = tuple(
+            PlannedSignature(
+                one.rule.name, one.rule.written, below if below and one in work.target.recursive else UNSET
+            )
+            for one in work.target.signers
+        )
+        return replace(form, signed=signed) if signed else form
 
     @classmethod
     def _of(cls, plan: PushPlan, work: RepositoryPlan, found: TargetForecast | None) -> PlannedTarget:

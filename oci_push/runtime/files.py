@@ -70,6 +70,16 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
             beside.unlink()
 
 
+@contextlib.contextmanager
+def result_file(path: Path, named: str) -> Iterator[IO[bytes]]:
+    """Give a file that the user `named` to write to, as `written_whole` does; raises `ConfigError`."""
+    try:
+        with written_whole(path) as file:
+            yield file
+    except OSError as problem:
+        raise ConfigError(f"{named}: cannot be written ({problem.strerror})") from problem
+
+
 def check_writable(path: Path | None, option: str) -> None:
     """Refuse a file for results that could not be written after the work; raises `ConfigError`."""
     if path is None:

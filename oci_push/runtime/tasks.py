@@ -86,6 +86,17 @@ def first_error(outcomes: Sequence[Outcome[T]]) -> BaseException | None:
     return next(iter(broken + real + errors), None)
 
 
+def do_all(
+    context: Context, jobs: Sequence[Callable[[Context], T]], *, limit: int, stop_on_error: bool = True
+) -> list[T]:
+    """Run `jobs` as `run_all` does and return what they gave; raise the first failure when all have ended."""
+    outcomes = run_all(context, jobs, limit=limit, stop_on_error=stop_on_error)
+    error = first_error(outcomes)
+    if error is not None:
+        raise error
+    return [outcome.get() for outcome in outcomes]
+
+
 class TaskGroup(Generic[T]):
     """Run jobs as they come up, each on a thread and under a scope of its own, and return them as they end.
 

@@ -5,12 +5,12 @@ Sockets and HTTP syntax are the business of `connection`; nothing here does I/O.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
 
+from oci_push.model.manifest import json_bytes
 from oci_push.sandbox.body import RequestBody
 
 
@@ -93,5 +93,5 @@ def refuse(status: int, code: str, message: str, detail: object = None) -> Refus
 
 def json_response(status: int, value: object, *headers: tuple[str, str], media_type: str = "") -> Response:
     """Return an answer with a JSON body."""
-    body = json.dumps(value, separators=(",", ":")).encode()
+    body = json_bytes(value)
     return Response(status, (("Content-Type", media_type or "application/json"), *headers), body)

@@ -16,7 +16,6 @@ Which manifest is tagged is `store`'s business.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ from msgspec import Struct
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.manifest import load_json
+from oci_push.model.manifest import json_bytes, load_json
 from oci_push.model.reference import is_tag
 
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -109,7 +108,7 @@ def write_index(root: Path, repository: str, entries: Iterable[Entry]) -> None:
             value["annotations"] = {REF_NAME: entry.tag}
         manifests.append(value)
     index = {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": manifests}
-    replace(folder(root, repository, "index.json"), json.dumps(index, separators=(",", ":")).encode())
+    replace(folder(root, repository, "index.json"), json_bytes(index))
 
 
 def replace(path: Path, data: bytes) -> None:

@@ -16,6 +16,22 @@ from oci_push.signing.bundle import encoded
 
 PATH = "/api/v2/signingCert"
 _ISSUER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
+_USER_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7")
+_UTF8_STRING, _SHORT = 0x0C, 0x7F
+"""How DER begins a text, and how many bytes it may have where one byte says its length."""
+_MOST_LETTERS = 2048
+_MOST_ABOVE = 8
+"""How many certificates there may be above one; the public Sigstore has two."""
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.UnsupportedGeneralNameType,
+)
+"""What ``cryptography`` raises for certificates that are none."""
+_NAMELESS = "is a certificate that does not say whose it is, and who vouches for that"
 _PEM, _DER = serialization.Encoding.PEM, serialization.Encoding.DER
 
 
@@ -81,28 +97,48 @@ class Request:
         texts = chain.get("certificates") if isinstance(chain, dict) else None
         if not isinstance(texts, list) or not texts or not all(isinstance(one, str) for one in texts):
             raise ValueError("holds no certificate")
+        if len(texts) > 1 + _MOST_ABOVE:
+            raise ValueError(f"holds {len(texts)} certificates")
         try:
-            found = x509.load_pem_x509_certificate(texts[0].encode())
+            found, *above = [x509.load_pem_x509_certificate(one.encode()) for one in texts]
             key = found.public_key()
-        except (ValueError, UnsupportedAlgorithm) as problem:
+        except UNREADABLE as problem:
             raise ValueError("holds something that is no certificate") from problem
         if key != self._key.public_key():
             raise ValueError("is a certificate for another key than ours")
-        return Certificate(self._key, found, "".join(f"{one.strip()}\n" for one in texts[1:]))
+        if found.not_valid_after_utc <= found.not_valid_before_utc:
+            raise ValueError("is a certificate that ends before it begins")
+        # Written anew: what came beside them, or between them, is nobody's business.
+        return Certificate(self._key, found, "".join(one.public_bytes(_PEM).decode() for one in above))
 
 
 def names_of(found: x509.Certificate) -> tuple[str, str]:
-    """Return whom a certificate names, and who vouches for that; raises ``ValueError``."""
+    """Return whom a certificate names, and who vouches for that; raises ``ValueError``.
+
+    It names exactly one (sigstore/fulcio, docs/certificate-specification.md): of several nobody knows which was meant.
+    """
     try:
-        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = tuple(found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
         issuer = found.extensions.get_extension_for_oid(_ISSUER).value
-    except (x509.ExtensionNotFound, ValueError) as problem:
-        raise ValueError("is a certificate that does not say whose it is, and who vouches for that") from problem
-    identities = (
-        *names.get_values_for_type(x509.UniformResourceIdentifier),
-        *names.get_values_for_type(x509.RFC822Name),
-        *(one.value.decode("utf-8", "replace") for one in names.get_values_for_type(x509.OtherName)),
-    )
-    if not identities or not isinstance(issuer, x509.UnrecognizedExtension):
-        raise ValueError("is a certificate that does not say whose it is, and who vouches for that")
-    return identities[0], issuer.value.decode("utf-8", "replace")
+        if not isinstance(issuer, x509.UnrecognizedExtension):
+            raise ValueError(_NAMELESS)
+        who, voucher = tuple(filter(None, map(_text_of, names))), issuer.value.decode()
+    except UNREADABLE as problem:
+        raise ValueError(_NAMELESS) from problem
+    if len(names) > 1:
+        raise ValueError("is a certificate that names several")
+    if not who or not voucher:
+        raise ValueError(_NAMELESS)
+    if any(len(one) > _MOST_LETTERS or not one.isprintable() for one in (*who, voucher)):
+        raise ValueError(f"is a certificate for a name that is not printable, or longer than {_MOST_LETTERS} letters")
+    return who[0], voucher
+
+
+def _text_of(name: x509.GeneralName) -> str:
+    """Return a URI, an address, or the name of a user; nothing for other names."""
+    if isinstance(name, x509.UniformResourceIdentifier | x509.RFC822Name):
+        return name.value
+    if not isinstance(name, x509.OtherName) or name.type_id != _USER_NAME:
+        return ""
+    head, text = name.value[:2], name.value[2:]
+    return text.decode() if head == bytes([_UTF8_STRING, len(text) & _SHORT]) else ""

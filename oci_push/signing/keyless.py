@@ -13,7 +13,7 @@ import datetime
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
@@ -21,8 +21,11 @@ from oci_push.errors import ConfigError
 from oci_push.model.display import quoted
 from oci_push.model.manifest import encode, load_json
 from oci_push.model.trust import TrustedIdentity
-from oci_push.signing.bundle import IN_TOTO
+from oci_push.signing.bundle import IN_TOTO, encoded
+from oci_push.signing.certificate import names_of
 from oci_push.signing.promise import Promised
+from oci_push.signing.roots import TimedRoot
+from oci_push.signing.statement import check_readable
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -61,22 +64,25 @@ class Services(Struct, frozen=True):
 class IdentityVerifier:
     """An identity at an issuer, with the trust root that vouches for it; `name` is how messages call it."""
 
-    __slots__ = ("_more", "_policy", "_root", "_verifier", "name")
+    __slots__ = ("_more", "_policy", "_root", "name")
 
-    def __init__(self, trusted: TrustedIdentity) -> None:
-        """Read the trust root; raises `ConfigError`, also where the extra is not installed."""
+    def __init__(self, trusted: TrustedIdentity, name: str = "") -> None:
+        """Read the trust root; `name` is another than the identity's own.
+
+        Raises `ConfigError`, also where the extra is not installed.
+        """
         _check_installed("an identity cannot be verified")
         from sigstore.verify import Verifier
-        from sigstore.verify.policy import Identity
 
         if not trusted.identity or not trusted.issuer:
             raise ConfigError("an identity counts only with its issuer", hint="give both")
-        self.name = trusted.name
-        self._policy = Identity(identity=trusted.identity, issuer=trusted.issuer)
+        self.name = name or trusted.name
+        self._policy = _Named(trusted.identity, trusted.issuer)
         self._more = "" if trusted.root else f" (by {carried()}, which may be too old: {NEWER})"
         try:
-            self._root = _configuration(trusted.root).trusted_root
-            self._verifier = Verifier(trusted_root=self._root)
+            root = _configuration(trusted.root).trusted_root
+            Verifier(trusted_root=root)  # which says what is missing
+            self._root = TimedRoot(root)
         except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
             raise ConfigError(
                 f"{trusted.root_name or carried()}: is no trust root: {_words(problem)}",
@@ -88,7 +94,8 @@ class IdentityVerifier:
         from sigstore.models import Bundle
 
         try:
-            kind, found = self._verifier.verify_dsse(Bundle.from_json(bundle), self._policy)
+            read = Bundle.from_json(bundle)
+            kind, found = self._root.of(read).verify_dsse(read, self._policy)
         except Exception as problem:  # noqa: BLE001  # a stranger's bytes: whatever comes of them, they do not count
             raise ValueError(f"is not signed by {self.name}: {self._why(problem)}") from None
         if kind != IN_TOTO or found != payload:
@@ -99,7 +106,8 @@ class IdentityVerifier:
         from sigstore.models import Bundle
 
         try:
-            self._verifier.verify_artifact(message, Bundle.from_json(bundle), self._policy)
+            read = Bundle.from_json(bundle)
+            self._root.of(read).verify_artifact(message, read, self._policy)
         except Exception as problem:  # noqa: BLE001  # as above
             raise ValueError(f"is not signed by {self.name}: {self._why(problem)}") from None
 
@@ -110,11 +118,12 @@ class IdentityVerifier:
         """
         promised = Promised.read(annotations, payload)
         try:
-            chain = _chain_of(promised.certificate, self._root.get_fulcio_certs(), promised.at)
-            _check_listed(promised.certificate, chain, self._root, for_signing=False)
+            root = self._root.at(promised.at, promised.certificate)
+            chain = _chain_of(promised.certificate, root.get_fulcio_certs(), promised.at)
+            _check_listed(promised.certificate, chain, root, for_signing=False)
             _check_use(promised.certificate)
             self._policy.verify(promised.certificate)
-            _check_promise(promised, self._root)
+            _check_promise(promised, root)
         except Exception as problem:  # noqa: BLE001  # as above
             raise ValueError(f"is not signed by {self.name}: {self._why(problem)}") from None
 
@@ -123,14 +132,34 @@ class IdentityVerifier:
         return words + self._more if words.startswith(_OF_AGE) else words
 
 
+class _Named(Struct, frozen=True):
+    """Whom a certificate must name, and nobody beside: a policy of ``sigstore``."""
+
+    identity: str
+    issuer: str
+
+    def verify(self, certificate: x509.Certificate) -> None:
+        """Raise ``ValueError`` for one that names another."""
+        who, voucher = names_of(certificate)
+        if who != self.identity:
+            raise ValueError(f"it is signed by {quoted(who, _MOST_WORDS)}")
+        if voucher != self.issuer:
+            raise ValueError(f"{quoted(voucher, _MOST_WORDS)} vouches for that")
+
+
 class Authority:
-    """Who may give certificates, by one trust root."""
+    """Who may give certificates and timestamps, by one trust root."""
 
     def __init__(self, root: str) -> None:
-        """Read the root, or the public Sigstore's for an empty text; raises ``ValueError``."""
+        """Read the root, or the public Sigstore's for an empty text; raises ``ValueError`` for one to verify with."""
+        from sigstore._internal.trust import KeyringPurpose
+
         try:
-            self._root = _configuration(root).trusted_root
-            self._above = self._root.get_fulcio_certs()
+            whole = _configuration(root).trusted_root
+            whole.get_fulcio_certs()
+            whole.rekor_keyring(KeyringPurpose.SIGN)
+            whole.ct_keyring(KeyringPurpose.SIGN)
+            self._whole, self._root = whole, TimedRoot(whole)
         except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
             raise ValueError(_words(problem)) from None
 
@@ -139,19 +168,40 @@ class Authority:
 
         That is asked before anything is signed with it: what a public log has seen stays there.
         """
-        from cryptography.exceptions import InvalidSignature
+        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-        for above in self._above:
+        try:
+            root = self._root.at(None, certificate)
+            _check_use(certificate)
+            authorities = root.get_fulcio_certs()
+        except Exception as problem:  # noqa: BLE001  # as above
+            raise ValueError(_words(problem)) from None
+        for above in authorities:
             try:
                 certificate.verify_directly_issued_by(above)
-            except (ValueError, TypeError, InvalidSignature):
+            except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
                 continue
             try:
-                _check_listed(certificate, [above], self._root, for_signing=True)
+                _check_listed(certificate, [above], root, for_signing=True)
             except Exception as problem:  # noqa: BLE001  # as above
                 raise ValueError(_words(problem)) from None
             return
         raise ValueError("its authority is none of the trust root's")
+
+    def check_timestamp(self, stamp: bytes, signature: bytes) -> None:
+        """See that it is of a signature, and by an authority of the root; raises ``ValueError``."""
+        from sigstore.models import TimestampVerificationData
+        from sigstore.verify import Verifier
+
+        try:
+            text = encode({"rfc3161Timestamps": [{"signedTimestamp": encoded(stamp)}]})
+            (read,) = TimestampVerificationData.from_json(text).rfc3161_timestamps
+            # It is nowhere public by itself.
+            found = Verifier(trusted_root=self._whole)._verify_signed_timestamp(read, signature)
+        except Exception as problem:  # noqa: BLE001  # as above
+            raise ValueError(_words(problem)) from None
+        if found is None:
+            raise ValueError("it is not of this signature, or by no authority of the trust root")
 
 
 def read_services(text: str, name: str) -> Services:
@@ -164,9 +214,13 @@ def read_services(text: str, name: str) -> Services:
         if text and not str(load_json(text.encode(), "it").get("mediaType")).startswith(_CONFIG):
             raise ValueError("it does not say where to sign: that stands in a client's trust configuration")
         config = _configuration(text).signing_config
-        log = str(vars(config.get_tlogs()[0])["url"])  # the base with the version's path
-        fulcio = config.get_fulcio().url
+        logs = [str(vars(one)["url"]) for one in config.get_tlogs()]  # the base with the version's path
+        if len(logs) > 1:
+            raise ValueError(f"it wants entries in {len(logs)} logs (rekorTlogConfig), and one is written here")
+        log, fulcio = logs[0], config.get_fulcio().url
         timestamps = tuple(one.url for one in config.get_tsas())
+        for url in (fulcio, log, *timestamps):
+            _check_url(url)
     except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
         raise ConfigError(
             f"{name or carried()}: cannot be signed with: {_words(problem)}",
@@ -181,6 +235,21 @@ def read_services(text: str, name: str) -> Services:
     return Services(
         fulcio.rstrip("/"), base.rstrip("/"), int(version), timestamps, name or carried(), is_public=not text
     )
+
+
+def _check_url(url: str) -> None:
+    """Raise ``ValueError`` for what is no plain address of a service; a login in it would stand in messages."""
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError(f"{quoted(url, _MOST_WORDS)} is no URL") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(f"the address of {quoted(parts.hostname or '', _MOST_WORDS)} has a login in it")
+    if parts.scheme not in ("http", "https") or not has_host or not url.isascii() or not url.isprintable():
+        raise ValueError(f"{quoted(url, _MOST_WORDS)} is no URL of http or https")
+    if parts.query or parts.fragment or " " in url:
+        raise ValueError(f"{quoted(url, _MOST_WORDS)} has more in it than a host and a path")
 
 
 def _chain_of(certificate: x509.Certificate, authorities: list[x509.Certificate], at: float) -> list[x509.Certificate]:
@@ -245,7 +314,9 @@ def _check_installed(what: str) -> None:
         import sigstore.verify  # noqa: F401  # all of it, with what it needs
     except ImportError as problem:
         raise ConfigError(f"{what}: the package sigstore is not installed ({problem})", hint=_INSTALL) from None
-    logging.getLogger("sigstore").addHandler(logging.NullHandler())  # what matters is in what it raises
+    logger = logging.getLogger("sigstore")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # what matters is in what it raises
 
 
 def _configuration(text: str) -> ClientTrustConfig:
@@ -258,6 +329,7 @@ def _configuration(text: str) -> ClientTrustConfig:
     signing: object = _UNUSED
     if text:
         value = load_json(text.encode(), "it")
+        check_readable(text.encode())  # of two roots in one file the other one may be what a reviewer has seen
         kind = str(value.get("mediaType"))
         if kind.startswith(_CONFIG):
             return ClientTrustConfig.from_json(encode(value).decode())

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import Struct, field
 
 from oci_push.model.manifest import encode
 from oci_push.signing.bundle import decoded, encoded
+from oci_push.signing.certificate import UNREADABLE
 from oci_push.signing.log import Signed
 from oci_push.signing.statement import CERTIFICATE, SIGNATURE_OF
 
@@ -24,11 +25,10 @@ _CHAIN = "dev.sigstore.cosign/chain"
 _BROKEN = (
     KeyError,
     TypeError,
-    ValueError,
     RecursionError,
     InvalidSignature,
-    UnsupportedAlgorithm,
     msgspec.MsgspecError,
+    *UNREADABLE,
 )
 _PROMISE = "dev.sigstore.cosign/bundle"
 

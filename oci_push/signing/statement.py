@@ -63,7 +63,7 @@ class Predicate(Struct, frozen=True):
         try:
             raw.decode()
             value = load_json(raw, "it")
-            _check_readable(raw)
+            check_readable(raw)
         except ValueError as problem:
             raise ConfigError(f"{name}: is no predicate: {problem}", hint="a predicate is a JSON object") from None
         if str(value.get("_type", "")).startswith("https://in-toto.io/Statement"):
@@ -77,10 +77,10 @@ class Predicate(Struct, frozen=True):
         return cls(type, raw)
 
 
-def _check_readable(raw: bytes) -> None:
-    """Raise ``ValueError`` for JSON that only some readers take: what is signed goes to all of them as it is.
+def check_readable(raw: bytes) -> None:
+    """Raise ``ValueError`` for JSON that only some readers take, or each in another way.
 
-    cosign reads a predicate as a ``google.protobuf.Struct``, strictly.
+    What is signed goes to all of them as it is; cosign reads a predicate as a ``google.protobuf.Struct``, strictly.
     """
     try:
         msgspec.json.decode(raw)  # no NaN, no half of a character, no number beyond a double

@@ -21,7 +21,7 @@ from msgspec import Struct
 from oci_push.errors import ConfigError, ContentMismatchError
 from oci_push.model.digest import Digest
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.files import SpooledBody, SpoolSpace
 
 if TYPE_CHECKING:
@@ -153,12 +153,10 @@ def compress(
             layer.help(inner, buffer)
 
     try:
-        error = first_error(run_all(context, [work] * threads, limit=threads, stop_on_error=True))
+        do_all(context, [work] * threads, limit=threads)
     finally:
         for layer in layers:
             layer.reader.close()
-    if error is not None:
-        raise error
 
 
 class _Running:

@@ -21,7 +21,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.protocol.call import Body
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.codecs import HEAD_BYTES, LARGE_WINDOW_BYTES, WindowError, expanded, told
 from oci_push.sources.compress import (
     BlockReader,
@@ -131,9 +131,7 @@ class Layers:
             else:
                 plain.append(pair)
         with self._compressing:
-            error = first_error(run_all(context, jobs, limit=self._threads(), stop_on_error=True))
-            if error is not None:
-                raise error
+            do_all(context, jobs, limit=self._threads())
             self._compress(context, [(pair, self._reader(context, pair)) for pair in plain], self._threads(), made)
 
     def blob(self, context: Context, digest: Digest) -> Body | None:

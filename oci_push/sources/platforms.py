@@ -58,6 +58,24 @@ def no_image(name: str, wanted: Platform | None, seen: Iterable[Platform]) -> So
     return SourceError(f"{name}: has no image for {wanted}", hint=hint)
 
 
+class Bounds:
+    """Counts the manifests that are read below the root of the source `name`."""
+
+    def __init__(self, context: Context, name: str) -> None:
+        self._context = context
+        self._name = name
+        self._count = 0
+
+    def check(self, depth: int) -> None:
+        """Count one more, `depth` indexes below the root; raises `SourceError` for too many or one too deep."""
+        self._context.check()
+        self._count += 1
+        if depth > MAX_DEPTH:
+            raise SourceError(f"{self._name}: indexes are nested more than {MAX_DEPTH} deep")
+        if self._count > MAX_MANIFESTS:
+            raise SourceError(f"{self._name}: more than {MAX_MANIFESTS} manifests")
+
+
 class PlatformSearch:
     """Look for the image of one platform below descriptors; `seen` are the platforms that were met."""
 
@@ -66,7 +84,7 @@ class PlatformSearch:
         self._source = source
         self._wanted = wanted
         self._indexes: set[Digest] = set()
-        self._count = 0
+        self._bounds = Bounds(context, source.name)
         self._unread: SourceError | None = None
         self.seen: list[Platform] = []
 
@@ -82,12 +100,7 @@ class PlatformSearch:
         return no_image(self._source.name, self._wanted, self.seen)
 
     def _find(self, node: Descriptor, outer: Platform | None, depth: int) -> Descriptor | None:
-        self._context.check()
-        self._count += 1
-        if depth > MAX_DEPTH:
-            raise SourceError(f"{self._source.name}: indexes are nested more than {MAX_DEPTH} deep")
-        if self._count > MAX_MANIFESTS:
-            raise SourceError(f"{self._source.name}: more than {MAX_MANIFESTS} manifests")
+        self._bounds.check(depth)
         platform = node.platform or outer
         if node.media_type not in media.INDEXES:
             platform = platform or self.of_config(node)

@@ -16,7 +16,7 @@ from oci_push.engine.pusher import Pusher
 from oci_push.engine.tags import TagResult
 from oci_push.engine.unit import Act, PushUnit, UnitResult, UnitTarget, plan_unit, rules_at
 from oci_push.errors import ConfigError, OciPushError
-from oci_push.events import Emit, Event, LogMessage, RetryScheduled, ignore
+from oci_push.events import Emit, ignore
 from oci_push.model.digest import Digest
 from oci_push.model.outcomes import TagOutcome
 from oci_push.model.reference import Repository
@@ -174,13 +174,3 @@ def _as_if_pushed(target: UnitTarget, seen: Seen) -> PushResult:
     root = seen.root
     assert root is not None  # noqa: S101  # a graph has one
     return PushResult(target.repository, root, 0, "", tags, ())
-
-
-def telling_nothing(emit: Emit) -> Emit:
-    """Return a listener that is told what a person must know, and nothing of copies that are only laid out."""
-
-    def tell(event: Event) -> None:
-        if isinstance(event, LogMessage | RetryScheduled):
-            emit(event)
-
-    return tell

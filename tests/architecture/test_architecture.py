@@ -80,7 +80,7 @@ HOMES = {
     "typer": ("oci_push/cli/",),
     "rich": ("oci_push/cli/",),
     "isal": ("oci_push/sources/",),
-    "sigstore": ("oci_push/signing/keyless.py",),
+    "sigstore": ("oci_push/signing/keyless.py", "oci_push/signing/roots.py"),
     "zstandard": ("oci_push/sources/",),
 }
 """Where each dependency may be imported. One that is not named here may be imported nowhere."""

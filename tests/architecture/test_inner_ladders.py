@@ -59,7 +59,7 @@ INNER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("pusher", "regions"),
         ("signing.required",),
         ("artifacts.push", "editing.index_children", "machine", "unit"),
-        ("copying.*", "editing.image", "saving.*", "signing.there"),
+        ("copying.*", "editing.image", "saving.*", "signing.stored", "signing.there"),
     ),
     "engine.copying": (
         ("tag_lists",),

@@ -14,6 +14,7 @@ from awsservice import PARTNER, PASSWORD, AwsService, Moto
 from certificates import Authority, Certificate
 from ecrfront import EcrFront, host_of
 from ecrworld import AWAY, HOME, EcrWorld
+from images import Layout, layer, make_layout
 from proxy import TcpProxy
 from real_images import RealImages, make_real_images
 from registries import DebianRegistry, Mode
@@ -37,6 +38,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest.fixture(scope="session")
 def real_images(tmp_path_factory: pytest.TempPathFactory) -> RealImages:
     return make_real_images(tmp_path_factory.mktemp("images") / "made")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Layout:
+    """Give an image of two small layers."""
+    return make_layout(tmp_path / "image", layer(1), layer(2))
 
 
 @pytest.fixture

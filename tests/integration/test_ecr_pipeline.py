@@ -9,7 +9,7 @@ import pytest
 from awsservice import ACCOUNT
 from ecrfront import host_of
 from ecrworld import AWAY, HOME, EcrWorld
-from images import Layout, layer, make_layout
+from images import Layout
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/pusher"
 REGISTRIES = f"""
@@ -33,11 +33,6 @@ registries:
     region: {HOME}
     create_repository: {{scan_on_push: true, mutability: IMMUTABLE}}
 """
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", layer(1), layer(2))
 
 
 def _run(ecr: EcrWorld, image: Layout, folder: Path, step: str, code: int = 0) -> str:

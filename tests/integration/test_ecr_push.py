@@ -30,11 +30,6 @@ POLICY = (
 KEYS = AwsIdentity(access_key_id="AKIAOTHER", secret_access_key=Secret("another-secret"))
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", layer(1), layer(2))
-
-
 def _access(identity: AwsIdentity = KEYS, region: str = HOME) -> RegistryEndpoint:
     return RegistryEndpoint(host_of(region), identity=identity)
 

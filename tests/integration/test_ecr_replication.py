@@ -27,11 +27,6 @@ from oci_push.transport.settings import TransportSettings
 RULES = [{"destinations": [{"region": AWAY, "registryId": ACCOUNT}]}]
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", layer(1), layer(2))
-
-
 def _status(
     *words: str, failure: str = "", account: str = ACCOUNT, then: Callable[[], None] = lambda: None
 ) -> Callable[..., object]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from around import children_of, two_platforms
 from images import Layout, layer, make_layout
 from judges import PASSPHRASE, Cosign, PolicySkopeo, npm_says
 from program import program
@@ -202,3 +203,21 @@ def test_cosign_asks_for_the_signature_of_an_index_and_skopeo_for_that_of_its_im
         skopeo.take(name, "ecdsa.pub")
     program(*line, "--recursive", cwd=signed.folder)
     skopeo.take(name, "ecdsa.pub")
+
+
+def test_skopeo_takes_the_image_of_an_index_that_was_pushed_with_all_that_it_lists_signed(signed: Signed) -> None:
+    skopeo = PolicySkopeo(signed.folder, signed.registry.host)
+    index = two_platforms(signed.folder / "index")
+    names = [f"{signed.registry.host}/judged/pushed-{how}:1" for how in ("alone", "whole")]
+    for name, more in zip(names, ((), ("--sign-recursive",)), strict=True):
+        line = ("push", f"oci:{index.path}", name, "--sign", "ecdsa.key", *more, "--plain-http")
+        program(*line, cwd=signed.folder)
+    with pytest.raises(ProgramError, match="A signature was required, but no signature exists"):
+        skopeo.take(names[0], "ecdsa.pub")
+    skopeo.take(names[1], "ecdsa.pub")
+    with pytest.raises(ProgramError, match="Source image rejected"):
+        skopeo.take(names[1], "other.pub")
+    for version, kind in ((2, SIMPLE), (3, SIGNED)):
+        for digest in (index.digest, *(one["digest"] for one in children_of(index))):
+            found = Cosign(version, signed.folder).verify(f"{names[1][:-2]}@{digest}", "ecdsa.pub")
+            assert [one for one, _ in found] == [kind]

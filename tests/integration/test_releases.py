@@ -90,11 +90,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", layer(1), layer(2))
-
-
 def test_a_release_has_all_its_parts_and_their_sums(made: Made) -> None:
     platform = getattr(sys.implementation, "_multiarch", sys.platform)
     names = {

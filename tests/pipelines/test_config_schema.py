@@ -7,12 +7,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from parsing import to_plain
 from program import program
 
 from oci_push.errors import ConfigError
 from oci_push.language.config import load_config
 from oci_push.language.config_schema import config_schema
-from oci_push.language.document import load, to_plain
+from oci_push.language.document import load
 from oci_push.language.replication import replication_schema
 
 VALIDATOR = jsonschema.Draft7Validator(config_schema())

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from parsing import to_plain
 from validating import read_cases
 
 from oci_push.errors import ConfigError
-from oci_push.language.document import load, to_plain
+from oci_push.language.document import load
 from oci_push.language.language_schema import language_schema
 
 PROGRAM = Path(sys.executable).with_name("oci-push")

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from parsing import parse_pipeline
 from validating import Validated, config_of, read_cases, validate
 
-from oci_push.language.parse import parse_pipeline
 from oci_push.language.steps import PushStep, flatten
 
 PROGRAM = Path(sys.executable).with_name("oci-push")

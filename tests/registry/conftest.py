@@ -17,6 +17,12 @@ def image(tmp_path: Path) -> Layout:
 
 
 @pytest.fixture
+def older(tmp_path: Path) -> Layout:
+    """Give an image that shares nothing with `image`."""
+    return make_layout(tmp_path / "older", layer(7))
+
+
+@pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """Give an open registry; a defect of it fails the test."""
     with Sandbox() as started:

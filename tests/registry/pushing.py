@@ -15,7 +15,8 @@ from published import check_events, check_form, check_results
 
 from oci_push.engine.push import PushOptions, PushResult
 from oci_push.engine.pusher import Environment, Options, Pusher
-from oci_push.events import Event, ignore, tee
+from oci_push.errors import OciPushError
+from oci_push.events import Event, ignore
 from oci_push.model import media
 from oci_push.model.digest import Digest
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
@@ -112,8 +113,12 @@ class Pushing:
         )
         around = Environment(self.env, self.home or Path("/nonexistent"), 0, lambda: 0.5)
         context = self.context or Context(self.clock, what="test")
-        with contextlib.closing(Pusher(context, options, around, tee(self.events.append, self.listener))) as pusher:
+        with contextlib.closing(Pusher(context, options, around, self._hear)) as pusher:
             yield pusher
+
+    def _hear(self, event: Event) -> None:
+        self.events.append(event)
+        self.listener(event)
 
     def _push(self, pusher: Pusher, text: str, destinations: Sequence[Destination]) -> tuple[PushResult, ...]:
         targets = pusher.targets(destinations)
@@ -178,3 +183,14 @@ def manifest_of(layout: Layout) -> bytes:
     """Give the bytes of a layout's root manifest."""
     digest = Digest.parse(layout.digest)
     return (layout.path / "blobs" / digest.algorithm / digest.encoded).read_bytes()
+
+
+def error_of(results: Sequence[PushResult]) -> OciPushError | None:
+    """Give the error of a push to one repository."""
+    (result,) = results
+    return result.error
+
+
+def outcomes(result: PushResult) -> list[tuple[str, str]]:
+    """Give each tag with what became of it."""
+    return [(tag.tag, tag.outcome) for tag in result.tags]

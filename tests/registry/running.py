@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from parsing import parse_pipeline
 from published import check_events, check_run
 
 from oci_push.engine.pusher import Environment, Options, Pusher
 from oci_push.events import Event, Within
 from oci_push.language.config import load_config
-from oci_push.language.parse import parse_pipeline
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import flatten
 from oci_push.runner.results import RunReport, StepResult

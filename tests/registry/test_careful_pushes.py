@@ -10,7 +10,7 @@ from equipment.faults import Answer, DropBefore, DropReply, Fault, FaultScript, 
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer, make_layout
-from pushing import Pushing, difference, is_whole
+from pushing import Pushing, difference, is_whole, outcomes
 
 from oci_push.engine.plan import SMALL_BYTES
 from oci_push.engine.push import PushOptions, PushResult
@@ -33,11 +33,6 @@ def image(tmp_path: Path) -> Layout:
 
 
 @pytest.fixture
-def older(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "older", layer(7))
-
-
-@pytest.fixture
 def index(tmp_path: Path) -> Layout:
     writer = LayoutWriter(tmp_path / "index")
     return writer.close(writer.index(writer.image(layer(1)), writer.image(layer(2), layer(3))))
@@ -56,10 +51,6 @@ def lose(sandbox: Sandbox, image: Layout, repository: str = "a") -> Digest:
     digest = Digest.parse(max(image.blobs, key=lambda name: image.blobs[name]))
     assert sandbox.store.remove_blob(repository, digest)
     return digest
-
-
-def outcomes(result: PushResult) -> list[tuple[str, str]]:
-    return [(tag.tag, tag.outcome) for tag in result.tags]
 
 
 @pytest.mark.case("MF-006")

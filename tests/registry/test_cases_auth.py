@@ -14,9 +14,9 @@ from equipment.faults import Answer, Fault, FaultScript, Redirect
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout, config_of, docker_archive, layer, make_layout
-from pushing import LOGIN, Pushing, is_whole
+from pushing import LOGIN, Pushing, error_of, is_whole
 
-from oci_push.errors import CredentialsError, DeniedError, OciPushError, ProtocolViolationError
+from oci_push.errors import CredentialsError, DeniedError, ProtocolViolationError
 from oci_push.events import BlobDone, Event
 from oci_push.model.endpoint import Credential, RegistryEndpoint, TlsConfig
 from oci_push.model.reference import Destination
@@ -26,12 +26,6 @@ from oci_push.secret import Secret
 
 UPLOADS = r"/blobs/uploads/"
 BEARER = SandboxOptions(auth="bearer")
-
-
-def error_of(results: tuple[object, ...]) -> OciPushError | None:
-    """Give the error of a push to one repository."""
-    (result,) = results
-    return result.error  # type: ignore[attr-defined,no-any-return]
 
 
 @pytest.mark.case("AU-001", "AU-021")

@@ -11,7 +11,7 @@ from equipment.faults import Answer, Fault, FaultScript, FlipByte, Headers, Stal
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer, make_layout
-from pushing import Pushing, annotated, difference, flipped, is_whole
+from pushing import Pushing, annotated, difference, error_of, flipped, is_whole
 
 from oci_push.errors import ImmutableTagError, OciPushError, ProtocolViolationError, SourceError, UploadRejectedError
 from oci_push.model import media
@@ -22,12 +22,6 @@ from oci_push.runtime.tasks import run_all
 
 UPLOADS = r"/blobs/uploads/"
 MANIFESTS = "/manifests/"
-
-
-def error_of(results: tuple[object, ...]) -> OciPushError | None:
-    """Give the error of a push to one repository."""
-    (result,) = results
-    return result.error  # type: ignore[attr-defined,no-any-return]
 
 
 @pytest.mark.case("MF-001")

@@ -17,7 +17,7 @@ from equipment.faults import Answer, DropAfter, Fault, FaultScript, Stall, Trunc
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, config_of, docker_archive, layer, make_layout, tar_of
-from pushing import Pushing, difference, is_whole, public
+from pushing import Pushing, difference, error_of, is_whole, public
 
 from oci_push.errors import (
     Cancelled,
@@ -25,7 +25,6 @@ from oci_push.errors import (
     CredentialsError,
     DeniedError,
     NetworkError,
-    OciPushError,
     SourceError,
 )
 from oci_push.events import BlobDone, BlobProgress, LayerCompressed, LogMessage, RetryScheduled
@@ -38,12 +37,6 @@ from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 
 UPLOADS = r"/blobs/uploads/"
-
-
-def error_of(results: tuple[object, ...]) -> OciPushError | None:
-    """Give the error of a push to one repository."""
-    (result,) = results
-    return result.error  # type: ignore[attr-defined,no-any-return]
 
 
 def archive(path: Path, *layers: bytes) -> str:

@@ -10,7 +10,7 @@ from equipment.faults import Answer, Fault, FaultScript, Headers, Stall
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout, LayoutWriter, layer, make_layout
-from pushing import LOGIN, Pushing, is_whole
+from pushing import LOGIN, Pushing, error_of, is_whole
 
 from oci_push.engine.plan import SMALL_BYTES
 from oci_push.errors import (
@@ -27,12 +27,6 @@ from oci_push.runtime.clock import SystemClock
 from oci_push.runtime.context import Context
 
 UPLOADS = r"/blobs/uploads/"
-
-
-def error_of(results: tuple[object, ...]) -> Exception | None:
-    """Give the error of a push to one repository."""
-    (result,) = results
-    return result.error  # type: ignore[attr-defined,no-any-return]
 
 
 @pytest.mark.case("UP-001")

@@ -11,9 +11,9 @@ import pytest
 from equipment.faults import Action, Answer, DropBefore, DropReply, Fault, FaultScript, FlipByte, Headers, Stall
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
-from images import Layout, LayoutWriter, layer, make_layout
+from images import Layout, LayoutWriter, layer
 from program import program
-from pushing import Pushing, annotated, difference, flipped, is_whole
+from pushing import Pushing, annotated, difference, flipped, is_whole, outcomes
 
 from oci_push.engine.push import PushOptions, PushResult
 from oci_push.errors import Cancelled, NetworkError, OciPushError, ProtocolViolationError, UnavailableError
@@ -26,11 +26,6 @@ ONCE = RetryPolicy(attempts=1)
 TAG = "/manifests/1$"
 NAKED = Headers(remove=("Docker-Content-Digest", "Location"))
 ALL = PushOptions(all_or_nothing=True)
-
-
-@pytest.fixture
-def older(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "older", layer(7))
 
 
 def put(*actions: Action, path: str = TAG, times: int = 1) -> FaultScript:
@@ -46,10 +41,6 @@ def push(
     (result,) = pushing.push(image, f"{sandbox.address}/a:1")
     assert sandbox.problems == ()
     return result
-
-
-def outcomes(result: PushResult) -> list[tuple[str, str]]:
-    return [(tag.tag, tag.outcome) for tag in result.tags]
 
 
 def methods(sandbox: Sandbox, path: str = TAG) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gc
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -13,24 +12,17 @@ import pytest
 from cloudendpoints import Answered, Asked, Endpoint
 from cryptography.hazmat.primitives.asymmetric import ec
 from equipment.sandbox import Sandbox
+from identityrun import Run, running
 from images import Layout
 from keyless import IDENTITY, ISSUER, Sigstore
 from program import program
 from sigstoreservers import FULCIO, REKOR, TSA, SigstoreServers, key_in
 
-from oci_push.engine.signing.job_identity import JobIdentity
 from oci_push.errors import ConfigError, CredentialsError, ProtocolViolationError
-from oci_push.events import ignore
 from oci_push.model.digest import Digest
-from oci_push.model.identity import JobToken
-from oci_push.model.trust import Keyless, TrustedIdentity
-from oci_push.registry.clients import RegistryClients
-from oci_push.runtime.clock import FakeClock
-from oci_push.runtime.context import Context
-from oci_push.runtime.retry import RetryPolicy
+from oci_push.model.trust import TrustedIdentity
 from oci_push.signing.keyless import IdentityVerifier, read_services
 from oci_push.signing.statement import SIGNATURE, statement
-from oci_push.transport.settings import TransportSettings
 
 
 @pytest.fixture
@@ -251,30 +243,10 @@ def test_an_entry_whose_answer_was_lost_is_fetched(
     assert len(servers.entries) == 1
 
 
-class Run:
-    """A job's identity with a clock of its own."""
-
-    def __init__(self, servers: SigstoreServers, folder: Path) -> None:
-        self.clock = FakeClock()
-        servers.issuer.now = self.clock.now
-        self.context = Context(self.clock)
-        (folder / "token").write_text(servers.token(life_s=1e6))
-        settings = TransportSettings(env={}, call_retry=RetryPolicy(attempts=1))
-        retry = RetryPolicy(attempts=1)
-        self.clients = RegistryClients(self.context, settings, blob_retry=retry, random=lambda: 0.5, emit=ignore)
-        wanted = Keyless(str(folder / "trust.json"), JobToken(file=str(folder / "token")))
-        self.job = JobIdentity(wanted, self.clients.cloud())
-
-    def sign(self, text: str) -> bytes:
-        return self.job.sign(self.context, statement(Digest.of(text.encode()), SIGNATURE, {})).bundle
-
-
 @pytest.fixture
 def run(servers: SigstoreServers, tmp_path: Path) -> Iterator[Run]:
-    found = Run(servers, tmp_path)
-    yield found
-    found.clients.close()
-    gc.collect()
+    with running(servers, tmp_path) as found:
+        yield found
 
 
 def test_a_certificate_serves_until_shortly_before_its_end(run: Run, servers: SigstoreServers) -> None:
@@ -292,14 +264,15 @@ def test_a_certificate_that_ends_while_the_log_is_waited_for_is_renewed_once(
 ) -> None:
     def enter(asked: Asked) -> Answered:
         if not servers.late_s:
-            run.clock.time += 700
-            servers.late_s = 700
+            run.clock.time += 200
+            servers.late_s = 200
             return servers.enter(asked)
         servers.late_s = 0
         servers.late_s, found = 1, servers.enter(asked)
         return found
 
     servers.answers[REKOR] = enter
+    servers.minutes = 2
     payload = statement(Digest.of(b"a"), SIGNATURE, {})
     root = json.dumps(servers.sigstore.trust_root())
     IdentityVerifier(TrustedIdentity(IDENTITY, ISSUER, root, "root")).check(run.sign("a"), payload)
@@ -315,12 +288,13 @@ def test_a_log_that_has_an_equal_entry_and_shows_none_is_asked_with_other_signat
     assert len({one.body for one in servers.asked if one.path == REKOR}) == 3
 
 
-def test_a_failure_is_not_kept(run: Run, servers: SigstoreServers) -> None:
+def test_a_failure_is_not_kept_for_long(run: Run, servers: SigstoreServers) -> None:
     good = servers.answers[FULCIO]
     servers.answers[FULCIO] = lambda _: Answered(401, {"message": "not yet"})
     with pytest.raises(CredentialsError, match="not yet"):
         run.sign("a")
     servers.answers[FULCIO] = good
+    run.clock.time += 60
     run.sign("a")
     assert servers.paths() == [FULCIO, FULCIO, REKOR]
 

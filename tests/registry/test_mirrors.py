@@ -23,11 +23,6 @@ DIGEST = f"sha256:{'a' * 64}"
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", layer(1))
-
-
-@pytest.fixture
 def upstream() -> Iterator[Sandbox]:
     with Sandbox() as sandbox:
         yield sandbox

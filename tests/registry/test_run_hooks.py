@@ -10,7 +10,7 @@ import pytest
 from equipment.faults import Answer, Fault, FaultScript
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
-from images import Layout, layer, make_layout
+from images import Layout
 from program import program
 from running import Running, statuses, step
 
@@ -18,11 +18,6 @@ from oci_push.model.digest import Digest
 from oci_push.runner.settings import RunSettings
 
 LEAVE = RunSettings(allow_exec=True, env={"PATH": os.environ["PATH"]})
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", layer(1))
 
 
 def one(hooks: str, *, root: str = "", more: str = "") -> str:

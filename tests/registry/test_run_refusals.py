@@ -7,17 +7,12 @@ from pathlib import Path
 import pytest
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
-from images import Layout, layer, make_layout
+from images import Layout
 from planning import plan
 from program import program
 from validating import validate
 
 FIRST = "  a: {type: push, candidate: 'oci:image', image_name: a, registry: '${{REG}}', tag: '1'}\n"
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", layer(1))
 
 
 def write(folder: Path, steps: str, root: str = "") -> None:

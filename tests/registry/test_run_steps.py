@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from equipment.faults import Answer, Fault, FaultScript, Stall
 from equipment.sandbox import Sandbox
-from images import Layout, layer, make_layout
+from images import Layout
 from pushing import is_whole
 from running import Running, statuses, step
 
@@ -16,11 +14,6 @@ from oci_push.events import Event, StepStarted, Within
 from oci_push.runner.settings import RunSettings
 from oci_push.runtime.clock import FakeClock, SystemClock
 from oci_push.runtime.context import Context
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", layer(1))
 
 
 def pipeline(steps: str, root: str = "") -> str:

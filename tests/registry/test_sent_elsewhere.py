@@ -11,7 +11,7 @@ from equipment.faults import Answer, Fault, Redirect
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import Layout
-from pushing import LOGIN, Pushing
+from pushing import LOGIN, Pushing, error_of
 from rawserver import RawServer
 
 from oci_push.errors import DeniedError, OciPushError
@@ -113,9 +113,3 @@ def test_a_warning_from_elsewhere_is_not_the_registrys(image: Layout) -> None:
         pushing.push(image, f"{registry.address}/a:1")
         assert storage.traffic.count(method="PUT") > 0
         assert [event for event in pushing.events if "pay me" in str(event)] == []
-
-
-def error_of(results: tuple[object, ...]) -> OciPushError | None:
-    """Give the error of a push to one repository."""
-    (result,) = results
-    return result.error  # type: ignore[attr-defined,no-any-return]

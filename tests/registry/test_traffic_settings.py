@@ -34,11 +34,6 @@ MINE = Traffic(headers=(("X-Front-Door", Secret(TOKEN)),), user_agent="builder/7
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> Layout:
-    return make_layout(tmp_path / "image", layer(1))
-
-
-@pytest.fixture
 def registry() -> Iterator[Sandbox]:
     with Sandbox() as sandbox:
         yield sandbox

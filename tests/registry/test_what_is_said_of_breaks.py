@@ -11,7 +11,7 @@ from equipment.faults import Answer, Fault, FaultScript
 from equipment.sandbox import Sandbox
 from images import Layout, layer, make_layout
 from internet import Internet
-from pushing import LOGIN, Pushing
+from pushing import LOGIN, Pushing, error_of
 from rawserver import RawServer
 
 from oci_push.errors import Cancelled, CredentialsError, NetworkError, OciPushError
@@ -25,12 +25,6 @@ from oci_push.transport.sockets import Address, Network
 
 UPLOADS = r"/blobs/uploads/"
 HOST = "registry.example.com"
-
-
-def error_of(results: tuple[object, ...]) -> OciPushError | None:
-    """Give the error of a push to one repository."""
-    (result,) = results
-    return result.error  # type: ignore[attr-defined,no-any-return]
 
 
 def test_an_unreachable_location_is_named_with_who_named_it_and_not_waited_for_like_the_registry(

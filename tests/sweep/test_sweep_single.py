@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from faulttable import KINDS
-from scenarios import LARGE, SCENARIOS
-from sweeping import Sweep, sweep
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Take the large images where all is swept."""
-    chosen = SCENARIOS | (LARGE if metafunc.config.getoption("--sweep") == "all" else {})
-    metafunc.parametrize("pushes", list(chosen), indirect=True, scope="module")
-
-
-@pytest.fixture(scope="module")
-def pushes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
-    """Give the sweep of one scenario."""
-    with sweep((SCENARIOS | LARGE)[request.param], tmp_path_factory.mktemp("sweep")) as running:
-        yield running
+from sweeping import Sweep
 
 
 @pytest.mark.parametrize("fault", list(KINDS))

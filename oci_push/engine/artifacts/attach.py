@@ -68,7 +68,7 @@ def attach_made(
 ) -> AttachedResult:
     """Attach one artifact; `known` is what became of blobs before, and of its own afterwards."""
     graph = walk(context, made, emit=ignore)
-    target = replace(push.work.target, tags=(), signers=())
+    target = replace(push.work.target, tags=(), signers=(), recursive=())
     work = plan_repositories(graph.blobs, [target], origin=None, remembered={})[0]
     there = {one.digest: known[one.digest] for one in graph.blobs if one.digest in known}
     # As one sent ahead it is told of as a part of this push, and not as another one to the same repository.
@@ -88,7 +88,9 @@ def attach_made(
     outcome = ManifestOutcome.EXISTS if one.was_there else ManifestOutcome.PUSHED
     is_new = "attached" if outcome is ManifestOutcome.PUSHED else "was attached before"
     repository = push.work.target.repository
-    push.emit(LogMessage(f"{repository}: {made.name} {is_new} as {graph.root.digest} ({result.artifact_type})"))
+    subject = graph.root.subject
+    of = f" of {subject.digest}" if subject is not None and subject.digest != push.root.digest else ""
+    push.emit(LogMessage(f"{repository}: {made.name}{of} {is_new} as {graph.root.digest} ({result.artifact_type})"))
     return replace(result, outcome=outcome)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from oci_push.errors import OciPushError
 from oci_push.forms import ErrorForm, derive
@@ -29,7 +29,10 @@ class Attachment(Struct, frozen=True):
 
 
 class AttachedResult(Struct, frozen=True):
-    """What became of one attachment in one repository; `error` is ``None`` on success, `outcome` without one."""
+    """What became of one attachment in one repository; `error` is ``None`` on success, `outcome` without one.
+
+    `about` is the manifest it belongs to where that is not the root but one that the index lists.
+    """
 
     file: str
     artifact_type: str
@@ -38,10 +41,14 @@ class AttachedResult(Struct, frozen=True):
     outcome: ManifestOutcome | None = None
     bytes_sent: int = 0
     error: OciPushError | None = None
+    about: Digest | None = None
 
 
 class AttachedForm(Struct, frozen=True):
-    """What became of one file that was attached; `outcome` is null where it failed."""
+    """What became of one file that was attached; `outcome` is null where it failed.
+
+    `about` is there where it belongs to a manifest that the index lists, and not to the index.
+    """
 
     file: str
     artifact_type: str
@@ -50,8 +57,9 @@ class AttachedForm(Struct, frozen=True):
     outcome: ManifestOutcome | None
     bytes_sent: int
     error: ErrorForm | None
+    about: Digest | UnsetType = UNSET
 
     @classmethod
     def of(cls, result: AttachedResult) -> AttachedForm:
         """Return one attachment's result."""
-        return derive(cls, result, error=ErrorForm.or_none(result.error))
+        return derive(cls, result, error=ErrorForm.or_none(result.error), about=result.about or UNSET)

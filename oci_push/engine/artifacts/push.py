@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from oci_push.engine.artifacts.attachment import AttachedForm, AttachedResult
 from oci_push.engine.plan import PushTarget
 from oci_push.engine.push import PushResult
 from oci_push.engine.pusher import Pusher
-from oci_push.errors import OciPushError
 from oci_push.events import ignore
 from oci_push.forms import VERSION, ErrorForm, Version
 from oci_push.model.artifact import TITLE
@@ -45,7 +44,7 @@ class ArtifactFile(Struct, frozen=True):
 
 
 class ArtifactPush(Struct, frozen=True):
-    """What ``artifact push --json`` prints."""
+    """What ``artifact push --json`` prints; `signed` is there where oci-push.yaml has such artifacts signed."""
 
     version: Version
     repository: Repository
@@ -57,6 +56,7 @@ class ArtifactPush(Struct, frozen=True):
     outcome: ManifestOutcome | None
     bytes_sent: int
     error: ErrorForm | None
+    signed: tuple[AttachedForm, ...] | UnsetType = UNSET
 
     @classmethod
     def of(cls, made: MadeImage, result: PushResult) -> ArtifactPush:
@@ -77,6 +77,7 @@ class ArtifactPush(Struct, frozen=True):
             _outcome(result),
             sum(blob.bytes_sent for blob in result.blobs),
             ErrorForm.or_none(result.error),
+            tuple(AttachedForm.of(one) for one in result.attached) or UNSET,
         )
 
 
@@ -119,11 +120,6 @@ def attach_notes(
     if result.error is not None:
         raise result.error
     return result
-
-
-def raised(results: Sequence[AttachedResult]) -> list[OciPushError]:
-    """Return the errors among results."""
-    return [one.error for one in results if one.error is not None]
 
 
 def _outcome(result: PushResult) -> ManifestOutcome | None:

@@ -20,7 +20,7 @@ from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
 from oci_push.engine.unit import PushUnit, UnitTarget, perform, rules_at
 from oci_push.errors import OciPushError, SourceError
-from oci_push.events import Emit, Event, LogMessage, RetryScheduled
+from oci_push.events import Emit, LogMessage, quieter
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -28,7 +28,7 @@ from oci_push.model.reference import Reference
 from oci_push.protocol.referrers import Api, ask_api, entry_of, fallback_tag
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.layout import REF_NAME, LayoutSource
 from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS
 from oci_push.sources.table import GRAMMAR
@@ -107,11 +107,8 @@ class ReferrerCopy:
         seen = set(level)
         for _ in range(MAX_DEPTH):
             jobs = [partial(self._follow, emit=emit, origin=origin, targets=others, subject=one) for one in level]
-            outcomes = run_all(context, jobs, limit=_AT_ONCE)
-            error = first_error(outcomes)
-            if error is not None:
-                raise error
-            found = dict.fromkeys(one for outcome in outcomes for one in outcome.get())
+            answers = do_all(context, jobs, limit=_AT_ONCE, stop_on_error=False)
+            found = dict.fromkeys(one for answer in answers for one in answer)
             level = [one for one in found if one not in seen]
             seen.update(level)
             if not level or not others:
@@ -280,7 +277,7 @@ class ReferrerCopy:
             options=self._options,
             is_beside=True,
         )
-        done = perform(unit, self._pusher, context, _quieter(emit))
+        done = perform(unit, self._pusher, context, quieter(emit))
         if done.error is not None:
             context.check()
             self._fail(done.error, one)
@@ -294,7 +291,7 @@ class ReferrerCopy:
             return False
         from oci_push.engine.copying.signature_tags import join_signatures  # cryptography takes its time to load
 
-        pusher = self._pusher.speaking(_quieter(emit))
+        pusher = self._pusher.speaking(quieter(emit))
         return join_signatures(context, pusher, source, registry, target, one.tag, self._options)
 
     def _fail(self, error: OciPushError, one: Referrer) -> None:
@@ -312,16 +309,6 @@ class ReferrerCopy:
         """Note why something that refers to an image has not come along."""
         with self._lock:
             self._errors.append(error)
-
-
-def _quieter(emit: Emit) -> Emit:
-    """Return a listener that is told what a person must know: what goes well is counted."""
-
-    def tell(event: Event) -> None:
-        if isinstance(event, LogMessage | RetryScheduled):
-            emit(event)
-
-    return tell
 
 
 def told(referred: Referred) -> str:

@@ -6,12 +6,14 @@ that is told of them first, and a tag that a registry cannot delete is never del
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import TypeAlias
 
 from msgspec import Struct
 
+from oci_push.engine.artifacts.attachment import AttachedForm
 from oci_push.engine.looking import tree
 from oci_push.errors import (
     ConfigError,
@@ -29,8 +31,10 @@ from oci_push.model.reference import Reference, Repository, check_tag, is_tag
 from oci_push.protocol import listings
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 
+Sign: TypeAlias = Callable[[Context, Digest], tuple[AttachedForm, ...]]
+"""Sign a manifest that is there by its digest; return what was signed, or raise the first failure."""
 MOST_LOOKED_AT = 1000
 """How many tags of a repository are asked what they name, to tell of those that go with a manifest."""
 _GLOB = frozenset("*?[")
@@ -255,11 +259,8 @@ def _tags(pattern: Pattern, listed: Sequence[str]) -> list[str]:
 
 def _heads(context: Context, client: RepositoryClient, tags: Sequence[str]) -> dict[str, tuple[Digest, str]]:
     """Ask what tags name, each once, and of what type that is; those that name nothing are left out."""
-    heads = run_all(context, [partial(client.head, target=one) for one in tags], limit=tree.AT_ONCE, stop_on_error=True)
-    error = first_error(heads)
-    if error is not None:
-        raise error
-    found = zip(tags, (outcome.get() for outcome in heads), strict=True)
+    heads = do_all(context, [partial(client.head, target=one) for one in tags], limit=tree.AT_ONCE)
+    found = zip(tags, heads, strict=True)
     return {name: (one.digest, one.media_type) for name, one in found if one is not None and one.digest is not None}
 
 
@@ -276,11 +277,7 @@ def _parts(
 
     indexes = list(dict.fromkeys(digest for digest, media_type in heads.values() if media_type in media.INDEXES))
     jobs = [partial(read, digest=one) for one in indexes]
-    outcomes = run_all(context, jobs, limit=tree.AT_ONCE, stop_on_error=True)
-    error = first_error(outcomes)
-    if error is not None:
-        raise error
-    return dict(zip(indexes, (outcome.get() for outcome in outcomes), strict=True))
+    return dict(zip(indexes, do_all(context, jobs, limit=tree.AT_ONCE), strict=True))
 
 
 def _check_list(client: RepositoryClient, tags: Mapping[str, None], listed: Sequence[str]) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
-from oci_push.engine.editing.change import Tagged, put_tags
+from oci_push.engine.artifacts.attachment import AttachedForm
+from oci_push.engine.editing.change import Sign, Tagged, put_tags
 from oci_push.engine.editing.index_store import check_still
 from oci_push.engine.graph import ImageGraph, walk
 from oci_push.engine.left_behind import about
@@ -30,7 +31,7 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Destination, Reference, Repository
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.base import ImageReader
 from oci_push.sources.platforms import is_attached
 from oci_push.sources.rewriting.image import RewrittenImage
@@ -55,7 +56,7 @@ class ImageEdit(Struct, frozen=True):
     """What ``annotate`` and ``mutate`` print with ``--json``: the image that was read, and what became of it.
 
     `manifests` are those that have changed below the root, null where the image went to another repository; `left` says
-    what refers to the old ones and stays with them.
+    what refers to the old ones and stays with them. `signed` is there where oci-push.yaml has such images signed.
     """
 
     version: Version
@@ -67,6 +68,7 @@ class ImageEdit(Struct, frozen=True):
     tags: tuple[Tagged, ...]
     manifests: tuple[EditedManifest, ...] | None
     left: str | None
+    signed: tuple[AttachedForm, ...] | UnsetType = UNSET
 
 
 def edit(
@@ -77,11 +79,13 @@ def edit(
     reference: Reference,
     tags: Sequence[str],
     emit: Emit,
+    sign: Sign | None = None,
 ) -> tuple[ImageEdit, dict[str, OciPushError]]:
     """Change what `source` reads from the client's own repository as `reference`, and store it under `tags`.
 
-    Without tags it is stored by its digest. Returns what came of it, and errors by tag. Raises `ConfigError` for what
-    the image cannot be changed to, `OciPushError` where the tag that was read has been moved meanwhile.
+    Without tags it is stored by its digest. `sign` signs it before any tag names it. Returns what came of it, and
+    errors by tag. Raises `ConfigError` for what the image cannot be changed to, `OciPushError` where the tag that was
+    read has been moved meanwhile.
     """
     before = walk(context, source, emit=ignore)
     made = RewrittenImage(source, changes, SourceSettings(), context, emit)
@@ -92,13 +96,14 @@ def edit(
         _send(context, client, made, before, after)
         old = {node.digest for node in before.nodes} - {node.digest for node in after.nodes}
         left = about(context, client, [node.digest for node in before.nodes if node.digest in old][-_MOST_ASKED:])
+    if not is_same and (sign is not None or not tags):
+        client.put_manifest(context, after.root, str(after.root.digest))
+    signed = sign(context, after.root.digest) if sign is not None else UNSET
     own = reference.tag if reference.digest is None else None
     wanted = [tag for tag in tags if not (is_same and tag == own)]
     if own in wanted:
         check_still(context, client, reference, before.root.digest)
     errors = put_tags(context, client, after.root, wanted) if wanted else {}
-    if not tags and not is_same:
-        client.put_manifest(context, after.root, str(after.root.digest))
     return (
         ImageEdit(
             VERSION,
@@ -110,6 +115,7 @@ def edit(
             tuple(Tagged(tag, ErrorForm.or_none(errors.get(tag))) for tag in tags),
             tuple(dict.fromkeys(_edited(before, after, before.root, after.root))),
             left or None,
+            signed,
         ),
         errors,
     )
@@ -140,6 +146,7 @@ def edit_elsewhere(
             tuple(Tagged(one.tag, ErrorForm.or_none(failed.get(one.tag))) for one in result.tags),
             None,
             None,
+            tuple(AttachedForm.of(one) for one in result.attached) or UNSET,
         ),
         failed,
     )
@@ -166,9 +173,7 @@ def _send(context: Context, client: RepositoryClient, made: ImageReader, before:
 def _each(context: Context, act: Callable[[Context, T], None], items: Sequence[T]) -> None:
     """Do something with several things at once; raise the first failure when all that was begun has ended."""
     jobs = [lambda inner, item=item: act(inner, item) for item in items]
-    error = first_error(run_all(context, jobs, limit=tree.AT_ONCE, stop_on_error=True))
-    if error is not None:
-        raise error
+    do_all(context, jobs, limit=tree.AT_ONCE)
 
 
 def _edited(before: ImageGraph, after: ImageGraph, old: Manifest, new: Manifest) -> Iterator[EditedManifest]:

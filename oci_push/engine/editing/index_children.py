@@ -26,7 +26,7 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Repository
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.base import ImageReader
 from oci_push.sources.part import PartSource
 
@@ -135,11 +135,7 @@ def bring(
     """
     wanted = {one.entry.digest: one for one in parts}
     jobs = [partial(_bring_one, pusher=pusher, client=client, part=one, emit=listener()) for one in wanted.values()]
-    outcomes = run_all(context, jobs, limit=tree.AT_ONCE, stop_on_error=True)
-    error = first_error(outcomes)
-    if error is not None:
-        raise error
-    return dict(zip(wanted, (outcome.get() for outcome in outcomes), strict=True))
+    return dict(zip(wanted, do_all(context, jobs, limit=tree.AT_ONCE), strict=True))
 
 
 def _bring_one(context: Context, pusher: Pusher, client: RepositoryClient, part: Part, emit: Emit) -> str:

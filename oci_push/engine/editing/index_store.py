@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from oci_push.engine.editing.change import Tagged, put_tags
+from oci_push.engine.artifacts.attachment import AttachedForm
+from oci_push.engine.editing.change import Sign, Tagged, put_tags
 from oci_push.engine.editing.index_draft import Draft, Entry
 from oci_push.engine.left_behind import about
 from oci_push.errors import NotFoundError, OciPushError
@@ -53,7 +54,8 @@ class IndexChild(Struct, frozen=True):
 class IndexChange(Struct, frozen=True):
     """What the commands of ``index`` print with ``--json``; `was` is what it was made of, null for a new index.
 
-    `left` says what refers to `was` and does not come along.
+    `left` says what refers to `was` and does not come along. `signed` is there where oci-push.yaml has such indexes
+    signed.
     """
 
     version: Version
@@ -65,6 +67,7 @@ class IndexChange(Struct, frozen=True):
     tags: tuple[Tagged, ...]
     children: tuple[IndexChild, ...]
     left: str | None
+    signed: tuple[AttachedForm, ...] | UnsetType = UNSET
 
 
 class Was(Struct, frozen=True):
@@ -111,6 +114,7 @@ def alter(
     outcomes: Mapping[Digest, str] | None = None,
     random: Callable[[], float],
     is_shared: bool = False,
+    sign: Sign | None = None,
 ) -> tuple[IndexChange, dict[str, OciPushError]]:
     """Change an index and store it under `tags`; where its tag has moved meanwhile, change what is there now.
 
@@ -125,7 +129,7 @@ def alter(
         now = was if not number else read(context, client, was.reference)
         after = change(now.draft)
         try:
-            made = store(context, client, after, tags, outcomes or {}, now, gone(now.draft, after))
+            made = store(context, client, after, tags, outcomes or {}, now, gone(now.draft, after), sign)
         except OciPushError as error:
             if error.code != MOVED or number == _TRIES - 1:
                 raise
@@ -163,11 +167,12 @@ def store(
     outcomes: Mapping[Digest, str],
     was: Was | None = None,
     removed: Iterable[Entry] = (),
+    sign: Sign | None = None,
 ) -> tuple[IndexChange, dict[str, OciPushError]]:
     """Store an index under tags, or without any by its digest, and return what came of it, and errors by tag.
 
     `was` is what it was made of: where the index still says that, its bytes are kept, and where it goes to the tag that
-    was read, the tag must still name it. `removed` are children that it had.
+    was read, the tag must still name it. `removed` are children that it had. `sign` signs it before any tag names it.
     """
     same = was is not None and draft.same_as(was.draft)
     made = was.manifest if was is not None and same else draft.build()
@@ -175,11 +180,12 @@ def store(
     left = ""
     if was is not None and not same:
         left = about(context, client, [was.manifest.digest])
+    if not same and (sign is not None or not tags):
+        client.put_manifest(context, made, str(made.digest))
+    signed = sign(context, made.digest) if sign is not None else UNSET
     if was is not None and was.tag in to_be_set:
         check_still(context, client, was.reference, was.manifest.digest)
     errors = put_tags(context, client, made, to_be_set) if to_be_set else {}
-    if not tags and not same:
-        client.put_manifest(context, made, str(made.digest))
     old = was.draft.entries if was is not None else ()
     kept, known = {id(one) for one in old}, {one.digest for one in old}
     children = [
@@ -198,6 +204,7 @@ def store(
             tuple(Tagged(tag, ErrorForm.or_none(errors.get(tag))) for tag in tags),
             tuple(children),
             left or None,
+            signed,
         ),
         errors,
     )

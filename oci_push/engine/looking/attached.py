@@ -19,7 +19,7 @@ from oci_push.model.reference import Reference
 from oci_push.protocol.referrers import entry_of, fallback_tag
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 
 COSIGN = {".sig": "signature", ".att": "attestation", ".sbom": "sbom"}
 """cosign's endings of a tag that is made of a digest, and what lies there."""
@@ -94,13 +94,11 @@ def signed(
         for tag, kind in cosign_tags(subject).items()
         if names is None or tag in names
     ]
-    heads = run_all(context, [partial(client.head, target=tag) for _, tag, _ in wanted], limit=AT_ONCE)
-    error = first_error(heads)
-    if error is not None:
-        raise error
+    heads = do_all(
+        context, [partial(client.head, target=tag) for _, tag, _ in wanted], limit=AT_ONCE, stop_on_error=False
+    )
     found: list[CosignTag] = []
-    for (subject, tag, kind), outcome in zip(wanted, heads, strict=True):
-        there = outcome.value
+    for (subject, tag, kind), there in zip(wanted, heads, strict=True):
         if there is not None and there.digest is not None:
             descriptor = Descriptor(there.media_type, there.digest, there.size, artifact_type=f"cosign {kind}")
             found.append(CosignTag(subject, tag, kind, descriptor))

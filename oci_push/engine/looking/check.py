@@ -23,7 +23,7 @@ from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.platform import Platform
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.base import ImageReader, verified
 from oci_push.sources.codecs import expanded
 from oci_push.sources.settings import Limits
@@ -113,11 +113,7 @@ def check(
 
     kinds = _kinds(found)
     jobs = [partial(look, blob=one, kind=kinds[one.digest]) for one in blobs.values() if one.digest not in done]
-    verdicts = run_all(context, jobs, limit=_READ_AT_ONCE if is_read else tree.AT_ONCE, stop_on_error=True)
-    broken = first_error(verdicts)
-    if broken is not None:
-        raise broken
-    results = [outcome.get() for outcome in verdicts]
+    results = do_all(context, jobs, limit=_READ_AT_ONCE if is_read else tree.AT_ONCE)
     return Checkup(
         VERSION,
         source.name,

@@ -23,7 +23,7 @@ from oci_push.model.manifest import Manifest, load_json
 from oci_push.model.platform import Platform
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.base import ImageReader
 
 _MOST_SHOWN = 16
@@ -288,10 +288,7 @@ def _attached(context: Context, client: RepositoryClient, subjects: Sequence[Dig
         return subject, found.has_api
 
     has_api = ask(context, subjects[0])[1]
-    rest = run_all(context, [partial(ask, subject=one) for one in subjects[1:]], limit=tree.AT_ONCE)
-    error = first_error(rest)
-    if error is not None:
-        raise error
+    do_all(context, [partial(ask, subject=one) for one in subjects[1:]], limit=tree.AT_ONCE, stop_on_error=False)
     signatures: dict[Digest, tuple[Signed, ...]] = {}
     for one in signed(context, client, subjects):
         known = signatures.get(one.subject, ())

@@ -24,7 +24,7 @@ from oci_push.protocol import listings
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
 from oci_push.runtime.single_flight import SingleFlight
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.platforms import is_attached
 from oci_push.sources.remote import RemoteSource
@@ -161,11 +161,8 @@ def _dated(context: Context, client: RepositoryClient, tags: Sequence[str]) -> l
         created = made.get(manifest.digest, lambda: _created(inner, source, manifest))
         return Tag(tag, manifest.digest, created or None)
 
-    outcomes = run_all(context, [partial(date, tag=one) for one in tags], limit=tree.AT_ONCE, stop_on_error=True)
-    error = first_error(outcomes)
-    if error is not None:
-        raise error
-    return [one for one in (outcome.get() for outcome in outcomes) if one is not None]
+    found = do_all(context, [partial(date, tag=one) for one in tags], limit=tree.AT_ONCE)
+    return [one for one in found if one is not None]
 
 
 def _created(context: Context, source: RemoteSource, manifest: Manifest) -> str:

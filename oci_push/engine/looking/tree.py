@@ -19,7 +19,7 @@ from oci_push.model.digest import Digest
 from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.base import ImageReader, verified
 from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS, PlatformSearch, read_platform
 
@@ -99,14 +99,11 @@ def each(
     context: Context, things: Mapping[K, Descriptor], read: Callable[[Context, Descriptor], T]
 ) -> tuple[dict[K, T], dict[K, OciPushError]]:
     """Read several things at once; what is damaged comes back as an error by its key, any other error is raised."""
-    outcomes = run_all(context, [partial(_or_damage, read=read, thing=one) for one in things.values()], limit=AT_ONCE)
-    error = first_error(outcomes)
-    if error is not None:
-        raise error
+    jobs = [partial(_or_damage, read=read, thing=one) for one in things.values()]
+    values = do_all(context, jobs, limit=AT_ONCE, stop_on_error=False)
     found: dict[K, T] = {}
     failed: dict[K, OciPushError] = {}
-    for key, outcome in zip(things, outcomes, strict=True):
-        value = outcome.get()
+    for key, value in zip(things, values, strict=True):
         if isinstance(value, OciPushError):
             failed[key] = value
         else:

@@ -20,7 +20,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.protocol.call import Body, BytesBody
 from oci_push.runtime.context import Context
 from oci_push.runtime.files import HeldFile, hold
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.base import verified
 
 _END = bytes(2 * tarfile.BLOCKSIZE)
@@ -122,9 +122,7 @@ def _fill(context: Context, path: str, held: HeldFile, members: Sequence[Member]
 
     largest_first = sorted(places, key=lambda pair: -pair[0].size)
     jobs = [partial(bring, one=one, start=start) for one, start in largest_first]
-    error = first_error(run_all(context, jobs, limit=_AT_ONCE, stop_on_error=True))
-    if error is not None:
-        raise error
+    do_all(context, jobs, limit=_AT_ONCE)
 
 
 def _check_room(file: int, path: str, size: int) -> None:

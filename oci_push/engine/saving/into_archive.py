@@ -15,7 +15,7 @@ from oci_push.engine.pusher import Pusher
 from oci_push.engine.saving import archive_file
 from oci_push.engine.saving.archive_file import Member, Write
 from oci_push.engine.saving.item import SaveItem, docker_entry, entry_of
-from oci_push.engine.saving.layout_folder import LAYOUT_FILE, json_bytes, merge
+from oci_push.engine.saving.layout_folder import LAYOUT_FILE, merge
 from oci_push.engine.saving.place import Place
 from oci_push.engine.saving.steps import (
     IMAGES_AT_ONCE,
@@ -31,11 +31,12 @@ from oci_push.errors import OciPushError, SourceError
 from oci_push.events import Emit, SaveFinished, SaveStarted
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
+from oci_push.model.manifest import json_bytes
 from oci_push.model.outcomes import BlobKind
 from oci_push.protocol.call import Body
 from oci_push.runtime.clock import Clock
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.base import ImageReader
 from oci_push.sources.layout import blob_path
 
@@ -77,11 +78,7 @@ def save_archive(
 
         def read_all(wave: Sequence[SaveItem]) -> list[_Read]:
             jobs = [partial(read, item=one) for one in wave]
-            outcomes = run_all(context, jobs, limit=IMAGES_AT_ONCE, stop_on_error=True)
-            error = first_error(outcomes)
-            if error is not None:
-                raise error
-            return [outcome.get() for outcome in outcomes]
+            return do_all(context, jobs, limit=IMAGES_AT_ONCE)
 
         try:
             images = waves(items, read_all, lambda one: one.attached)

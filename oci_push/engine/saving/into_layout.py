@@ -34,7 +34,7 @@ from oci_push.model.platform import Platform
 from oci_push.model.reference import Reference
 from oci_push.protocol.call import BytesBody
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.base import ImageReader
 from oci_push.sources.files import SpoolSpace
 from oci_push.sources.layout import LayoutSource
@@ -96,11 +96,8 @@ class FolderSaving:
             self._layout.close()
 
     def _all(self, items: Sequence[SaveItem]) -> list[SavedImage]:
-        outcomes = run_all(self._context, [partial(self._one, item=one) for one in items], limit=IMAGES_AT_ONCE)
-        error = first_error(outcomes)
-        if error is not None:
-            raise error
-        return [outcome.get() for outcome in outcomes]
+        jobs = [partial(self._one, item=one) for one in items]
+        return do_all(self._context, jobs, limit=IMAGES_AT_ONCE, stop_on_error=False)
 
     def _one(self, context: Context, item: SaveItem) -> SavedImage:
         self._emit(SaveStarted(self._place.title, item.name))
@@ -154,14 +151,11 @@ class FolderSaving:
 
         largest_first = sorted(graph.blobs, key=lambda blob: -blob.size)
         jobs = [partial(bring, blob=one) for one in largest_first]
-        outcomes = run_all(context, jobs, limit=_BLOBS_AT_ONCE, stop_on_error=True)
-        error = first_error(outcomes)
-        if error is not None:
-            raise error
+        sent = do_all(context, jobs, limit=_BLOBS_AT_ONCE)
         for node in graph.nodes:
             self._manifest(context, node)
         self._list(context, (entry_of(item, graph.root, self._place),))
-        return saved(item, graph, sum(outcome.get() for outcome in outcomes))
+        return saved(item, graph, sum(sent))
 
     def _manifest(self, context: Context, node: Manifest) -> None:
         body = BytesBody(node.raw)

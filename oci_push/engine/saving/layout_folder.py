@@ -8,7 +8,6 @@ one process at a time, and what it lists beside our images stays as it is.
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from oci_push.errors import ConfigError, ContentMismatchError
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
-from oci_push.model.manifest import load_json
+from oci_push.model.manifest import json_bytes, load_json
 from oci_push.protocol.call import Body
 from oci_push.runtime.context import Context
 from oci_push.runtime.files import HeldFile, folder_locked, hold, write_whole
@@ -286,11 +285,6 @@ def name_of(entry: Mapping[str, object]) -> str:
     annotations = entry.get("annotations")
     name = annotations.get(REF_NAME) if isinstance(annotations, Mapping) else None
     return name if isinstance(name, str) else ""
-
-
-def json_bytes(value: object) -> bytes:
-    """Return the bytes of a file of JSON; equal values, equal bytes."""
-    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def unwritten(path: str, problem: OSError, act: str = "written") -> ConfigError:

@@ -29,7 +29,7 @@ from oci_push.model.reference import Reference, Repository, is_host
 from oci_push.model.source import SourceSpec
 from oci_push.registry.repository import RepositoryClient
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.table import GRAMMAR
 
 _GLOB = frozenset("*?[")
@@ -157,11 +157,7 @@ def find_attached(context: Context, client: RepositoryClient, nodes: Sequence[Ma
     first, *others = [node.digest for node in reversed(nodes)]
     answers = [listed(context, client, first)]
     jobs = [partial(listed, client=client, subject=one, has_api=answers[0].has_api) for one in others]
-    outcomes = run_all(context, jobs, limit=tree.AT_ONCE, stop_on_error=True)
-    error = first_error(outcomes)
-    if error is not None:
-        raise error
-    answers += [outcome.get() for outcome in outcomes]
+    answers += do_all(context, jobs, limit=tree.AT_ONCE)
     subjects = zip((first, *others), answers, strict=True)
     found = [_referrer(client, one, subject) for subject, answer in subjects for one, _ in answer.entries]
     for one in signed(context, client, [node.digest for node in nodes]):

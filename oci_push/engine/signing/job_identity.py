@@ -6,16 +6,26 @@ job's token goes to its Fulcio alone. What comes back is verified before anythin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from oci_push.engine.signing.signer import read_text
-from oci_push.errors import ConfigError, CredentialsError, OciPushError, ProtocolViolationError, RegistryError
+from oci_push.errors import (
+    ConfigError,
+    CredentialsError,
+    DeadlineError,
+    NetworkError,
+    OciPushError,
+    ProtocolViolationError,
+    RegistryError,
+)
 from oci_push.events import LogMessage
 from oci_push.model.digest import Digest
+from oci_push.model.display import quoted
 from oci_push.model.identity import JobToken
 from oci_push.model.manifest import encode
 from oci_push.model.trust import Keyless, TrustedIdentity
@@ -38,10 +48,17 @@ _LOG_S = 60.0
 """How long a log of version 2 may take: it answers when the entry is in."""
 _OPTIONAL_S = 15.0
 """How long a timestamp is waited for that can be done without."""
+_EXCHANGE_S = 300.0
+"""How long a place may take for an answer, with all tries: a byte now and then is none for days."""
+_QUIET_S = 30.0
+"""How long a Fulcio is left alone that gave nothing: each of many images would wait in turn for all its tries."""
 _MARGIN_S = 60.0
 _GOOD = frozenset({200, 201})
 _TAKEN = 409
+_AWAY = 404
+_FOUND = frozenset({200, _AWAY})
 _TRIES = 3
+_MOST_WORDS = 300
 
 
 class _Held(Struct, frozen=True):
@@ -76,11 +93,15 @@ class JobIdentity:
         try:
             self._authority = Authority(text)
         except ValueError as problem:
-            raise ConfigError(f"{self.services.name}: is no trust root: {problem}") from None
+            raise ConfigError(
+                f"{self.services.name}: cannot be signed with: {problem}",
+                hint=self._advice or "give a trust root that is of today",
+            ) from None
         is_ready = wanted.token == JobToken() and cloud.env.get(TOKEN)
         self._token = JobToken(env=TOKEN) if is_ready else wanted.token
         self._cloud = cloud
         self._held: SingleFlight[str, _Held] = SingleFlight()
+        self._refusal: tuple[float, OciPushError] | None = None
         self._entered: SingleFlight[tuple[Digest, bool], Entered] = SingleFlight()
 
     def prepare(self, context: Context) -> None:
@@ -117,10 +138,14 @@ class JobIdentity:
             if entry is None:
                 problem = "it has an equal entry already, which it does not show"
                 continue
-            bundle = encode(certified_bundle(signed, entry, stamps))
+            annotations: Mapping[str, str] = {}
             try:
+                bundle = encode(certified_bundle(signed, entry, stamps))
                 check = held.verifier.check if is_enveloped else held.verifier.check_message
                 check(bundle, payload)
+                if not is_enveloped:
+                    annotations = tag_annotations(signed, entry)
+                    held.verifier.check_layer(annotations, payload)
             except ValueError as why:
                 problem = str(why)
                 if held.left_s(context) > 0:
@@ -129,8 +154,8 @@ class JobIdentity:
                 held = self._held.get("", lambda: self._renew(context), lambda one, old=held: one is not old)  # type: ignore[misc]
                 continue
             told = f"entry {entry.get('logIndex')} of the log {self.services.log}, which keeps it"
-            self._cloud.emit(LogMessage(f"signed as {held.certificate.identity}: {told}"))
-            return Entered(bundle, {} if is_enveloped else tag_annotations(signed, entry))
+            self._cloud.emit(LogMessage(f"signed as {quoted(held.certificate.identity, _MOST_WORDS)}: {told}"))
+            return Entered(bundle, annotations)
         raise ProtocolViolationError(
             f"log {self.services.log}: its answer does not count: {problem}",
             hint=self._advice or f"are its keys in {self.services.name}? is this machine's clock right?",
@@ -142,6 +167,18 @@ class JobIdentity:
         )
 
     def _renew(self, context: Context) -> _Held:
+        """Get a certificate; one that was not to be had just now is not to be had."""
+        refusal = self._refusal
+        if refusal is not None and context.clock.monotonic() - refusal[0] < _QUIET_S:
+            raise refusal[1].with_attempts(refusal[1].attempts)  # another one, as this is raised in several threads
+        try:
+            return self._certify(context)
+        except OciPushError as problem:
+            context.check()
+            self._refusal = context.clock.monotonic(), problem.with_attempts(problem.attempts).with_traceback(None)
+            raise
+
+    def _certify(self, context: Context) -> _Held:
         """Ask for the job's token, and with it for a certificate for a new key."""
         if self._token == JobToken() and find_service(self._cloud.env) is None:
             raise CredentialsError(
@@ -153,7 +190,8 @@ class JobIdentity:
         where = f"Fulcio {services.fulcio}"
         hint = f"does it take tokens of this issuer? it is the one of {services.name}"
         desk = Desk(f"{services.fulcio}{PATH}", AUDIENCE, where, hint, is_public=services.is_public)
-        answer = desk.give(self._token, request.body(), self._cloud, context)
+        with self._limited(context, where) as inner:
+            answer = desk.give(self._token, request.body(), self._cloud, inner)
         try:
             certificate = request.take(answer)
             self._authority.check(certificate.found)
@@ -180,7 +218,10 @@ class JobIdentity:
             name = entry_id(reply.headers.get("location", ""))
             if services.log_version != 1 or not name:
                 return None
-            reply = self._fetch(context, Call("GET", f"{url}/{name}", {"Accept": "application/json"}, what=what))
+            get = Call("GET", f"{url}/{name}", {"Accept": "application/json"}, ok_statuses=_FOUND, what=what)
+            reply = self._fetch(context, get)
+            if reply.status == _AWAY:
+                return None
         try:
             return read_entry(services.log_version, reply.body)
         except ValueError as problem:
@@ -195,7 +236,9 @@ class JobIdentity:
             query = BytesBody(timestamp_query(signature))
             try:
                 inner = context if self.services.log_version != 1 else context.child(seconds=_OPTIONAL_S, what=what)
-                found.append(self._fetch(inner, Call("POST", url, headers, query, _GOOD, what=what)).body)
+                stamp = self._fetch(inner, Call("POST", url, headers, query, _GOOD, what=what)).body
+                self._check_stamp(stamp, signature, what)
+                found.append(stamp)
             except OciPushError as problem:
                 context.check()
                 if self.services.log_version != 1:
@@ -203,12 +246,32 @@ class JobIdentity:
                 self._cloud.emit(LogMessage(f"{problem}; the log's own time has to do", "warning"))
         return tuple(found)
 
+    def _check_stamp(self, stamp: bytes, signature: bytes, what: str) -> None:
+        try:
+            self._authority.check_timestamp(stamp, signature)
+        except ValueError as problem:
+            raise ProtocolViolationError(
+                f"{what}: the answer does not count: {problem}",
+                hint=self._advice or f"are its keys in {self.services.name}? is this machine's clock right?",
+            ) from None
+
     def _fetch(self, context: Context, call: Call) -> Reply:
         call = replace(call, limit=_MOST_BYTES, redirects=False, is_public=self.services.is_public)
         try:
-            return self._cloud.fetch(context, call)
+            with self._limited(context, call.what) as inner:
+                return self._cloud.fetch(inner, call)
         except RegistryError as error:  # whose hint speaks of registries
             raise error.with_hint(self._hint) from None
+
+    @contextlib.contextmanager
+    def _limited(self, context: Context, what: str) -> Iterator[Context]:
+        try:
+            yield context.child(seconds=_EXCHANGE_S, what=what)
+        except DeadlineError:
+            context.check()
+            raise NetworkError(
+                f"{what}: gave no whole answer in {_EXCHANGE_S:.0f} s", hint=self._hint, is_away=False
+            ) from None
 
     @property
     def _advice(self) -> str:

@@ -10,11 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
+from oci_push.engine.artifacts.attachment import AttachedResult
 from oci_push.engine.signing.signed import Found
 from oci_push.errors import ConfigError
 from oci_push.model.artifact import CREATED
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
+from oci_push.model.endpoint import RegistryEndpoint
+from oci_push.model.reference import Repository
 from oci_push.model.trust import SignRule
 from oci_push.protocol.call import BytesBody
 from oci_push.runtime.context import Context
@@ -31,11 +34,16 @@ _CONTENT, _TYPE = "dev.sigstore.bundle.content", "dev.sigstore.bundle.predicateT
 
 
 class Signer(ABC):
-    """Who signs, and what; may be shared by threads."""
+    """Who signs, and what; may be shared by threads.
+
+    `done` is what came of each manifest in this run, by the place and the form: images that several indexes list are
+    signed once.
+    """
 
     def __init__(self, rule: SignRule) -> None:
         self.rule = rule
         self.predicate = Predicate(*rule.predicate) if rule.predicate is not None else SIGNATURE
+        self.done: SingleFlight[tuple[RegistryEndpoint, Repository, Digest, str], AttachedResult] = SingleFlight()
         self._made: SingleFlight[Digest, Content] = SingleFlight()
 
     @property

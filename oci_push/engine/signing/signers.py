@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from oci_push.model.trust import Keyless, SignRule
 from oci_push.runtime.single_flight import SingleFlight
 
@@ -30,8 +32,12 @@ class Signers:
         self._made: SingleFlight[SignRule, Signer] = SingleFlight()
 
     def of(self, rules: Sequence[SignRule]) -> tuple[Signer, ...]:
-        """Return the signers of rules; raises `ConfigError` for a key or a trust root that cannot be read."""
-        return tuple(self._made.get(rule, partial(self._signer, rule)) for rule in dict.fromkeys(rules))
+        """Return the signers of rules; raises `ConfigError` for a key or a trust root that cannot be read.
+
+        Whether a rule is recursive is no matter of the signer: what it says of a manifest is the same bytes either way.
+        """
+        plain = dict.fromkeys(replace(rule, recursive=False) for rule in rules)
+        return tuple(self._made.get(rule, partial(self._signer, rule)) for rule in plain)
 
     def _signer(self, rule: SignRule) -> Signer:
         if (keyless := rule.keyless) is not None:

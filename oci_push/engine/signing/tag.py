@@ -40,10 +40,15 @@ _SLOWER = 3.0
 
 
 def add_signature(
-    push: RepositoryPush, context: Context, signer: Signer, clients: RegistryClients, checks: Sequence[Step]
+    push: RepositoryPush,
+    context: Context,
+    signer: Signer,
+    digest: Digest,
+    clients: RegistryClients,
+    checks: Sequence[Step],
 ) -> AttachedResult:
-    """Put a signature of the root beside others under its tag, unless this signer's of the same payload is there."""
-    repository, digest = push.work.target.repository, push.root.digest
+    """Put a signature of a manifest beside others under its tag, unless this signer's of the same payload is there."""
+    repository = push.work.target.repository
     tag = f"{fallback_tag(digest)}.sig"
     named = f"signature ({SIG})"
     if digest.algorithm != "sha256":
@@ -120,7 +125,7 @@ def _store(
 ) -> AttachedResult:
     graph = walk(context, made, emit=ignore)
     before = {tag: there.digest if there is not None else None}
-    target = replace(push.work.target, tags=(tag,), before=before, signers=())
+    target = replace(push.work.target, tags=(tag,), before=before, signers=(), recursive=())
     work = plan_repositories(graph.blobs, [target], origin=None, remembered={})[0]
     old = there.layers if there is not None else ()
     known = {one.digest: BlobResult(one.digest, one.size, BlobOutcome.EXISTS) for one in old}

@@ -8,11 +8,9 @@ from msgspec import Struct
 
 from oci_push.engine.artifacts.attachment import AttachedForm
 from oci_push.engine.looking.tree import read_tree, top
-from oci_push.engine.push import PushOptions
 from oci_push.engine.pusher import Pusher
-from oci_push.engine.unit import PushUnit, UnitTarget, perform
+from oci_push.engine.signing.stored import attached, sign_stored
 from oci_push.errors import OciPushError
-from oci_push.events import ignore
 from oci_push.forms import ErrorForm, Version
 from oci_push.model.digest import Digest
 from oci_push.model.platform import Platform
@@ -76,14 +74,6 @@ def sign_there(
 
 
 def _sign(context: Context, pusher: Pusher, named: Reference, digest: Digest, rules: Sequence[SignRule]) -> SignedThere:
-    unit = PushUnit(
-        f"docker://{named.repository}@{digest}",
-        (UnitTarget(named.repository, ()),),
-        is_final=True,
-        options=PushOptions(tells_what_stays=False),
-        sign=tuple(rules),
-        is_beside=True,
-    )
-    done = perform(unit, pusher, context, ignore)
-    signed = tuple(AttachedForm.of(one) for result in done.results for one in result.attached)
+    done = sign_stored(context, pusher, named.repository, digest, rules)
+    signed = tuple(AttachedForm.of(one) for one in attached(done))
     return SignedThere(SignedImage(str(named), digest, signed, ErrorForm.or_none(done.error)), done.error)

@@ -7,6 +7,7 @@ nothing, wherever it lies.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -96,9 +97,13 @@ def read_identities(required: Requirement) -> tuple[IdentityVerifier, ...]:
     """Return what verifies identities; raises `ConfigError`."""
     if not required.identities:
         return ()
-    from oci_push.signing.keyless import IdentityVerifier
+    from oci_push.signing.keyless import IdentityVerifier, carried
 
-    return tuple(IdentityVerifier(one) for one in dict.fromkeys(required.identities))
+    wanted = tuple(dict.fromkeys(required.identities))
+    count = Counter(one.name for one in wanted)
+    # By two trust roots one identity is two: each is told, and asked for, by itself.
+    names = [f"{one.name} by {one.root_name or carried()}" if count[one.name] > 1 else one.name for one in wanted]
+    return tuple(IdentityVerifier(one, name) for one, name in zip(wanted, names, strict=True))
 
 
 def judge(
@@ -168,6 +173,9 @@ def lacking(
     if twice:
         return [f"{' and '.join(twice)} are one key, and each of several must have signed"]
     names = [*(key.name for key in keys), *(identity.name for identity in identities)]
+    same = [name for name, count in Counter(names).items() if count > 1] if required.every else []
+    if same:
+        return [f"{same[0]} stands for several, and each of several must have signed"]
     wanted = {SIGNED: "no signature"} if required.signature else {}
     wanted |= {type: f"no attestation of {type}" for type in required.attestations}
     said = f" with {', '.join(f'{key}={value}' for key, value in required.annotations)}" if required.annotations else ""

@@ -88,11 +88,6 @@ class AwsIdentity(RegionalIdentity, frozen=True, kw_only=True):
         account = self.account or next((text for text in named if is_account(text)), UNKNOWN_ACCOUNT)
         return str(EcrHost(account, self.region))
 
-    @property
-    def judged(self) -> tuple[str, ...]:
-        """Return the names."""
-        return self.region, self.role_arn, self.session_name
-
     def problems(self) -> tuple[str, ...]:
         """Return all that AWS would refuse."""
         return tuple(_identity(self))

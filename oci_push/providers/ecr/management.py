@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from oci_push.errors import DeniedError, NetworkError, NotFoundError, OciPushError, RegistryError, UploadRejectedError
 from oci_push.events import LogMessage
@@ -23,6 +23,7 @@ from oci_push.runtime.single_flight import SingleFlight
 
 _log = Log(__name__)
 _MOST_DIGESTS = 100
+Answer = TypeVar("Answer")
 
 
 class EcrManagement:
@@ -120,17 +121,15 @@ class EcrManagement:
 
     def _exists(self, context: Context, repository: Repository, send: Callable[..., object]) -> bool:
         try:
-            send(
-                context,
-                "ecr",
-                "DescribeRepositories",
-                what=str(repository),
-                registryId=self._logins.host(context).account,
-                repositoryNames=[repository.path],
-            )
+            self._describe(context, repository, send)
         except NotFoundError:
             return False
         return True
+
+    def _describe(self, context: Context, repository: Repository, send: Callable[..., Answer]) -> Answer:
+        account = self._logins.host(context).account
+        asked = {"what": str(repository), "registryId": account, "repositoryNames": [repository.path]}
+        return send(context, "ecr", "DescribeRepositories", **asked)
 
     def _available(self, context: Context, repository: Repository, digests: list[Digest]) -> set[Digest]:
         answer = self._aws.ask(
@@ -155,14 +154,7 @@ class EcrManagement:
 
     def _read_tag_rules(self, context: Context, repository: Repository) -> Mapping[str, Any]:
         try:
-            answer = self._aws.ask(
-                context,
-                "ecr",
-                "DescribeRepositories",
-                what=str(repository),
-                registryId=self._logins.host(context).account,
-                repositoryNames=[repository.path],
-            )
+            answer = self._describe(context, repository, self._aws.ask)
         except (RegistryError, NetworkError) as error:
             _log.debug("whether tags of %s may move is not known: %s", repository, error)
             return {}

@@ -18,7 +18,7 @@ from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
 from oci_push.protocol.call import Body
 from oci_push.runtime.context import Context
-from oci_push.runtime.tasks import first_error, run_all
+from oci_push.runtime.tasks import do_all
 from oci_push.sources.base import ImageReader, Tell, verified
 from oci_push.sources.codecs import LARGE_WINDOW_BYTES, WindowError, expanded
 from oci_push.sources.compress import BlockReader, Compressed, Compressor, Layer, compress, make_compressor
@@ -90,9 +90,7 @@ class Recompression:
             self._tell(work, *remembered, from_memory=True)
             known(work, *remembered)
         limit = self._compressor.threads(self._settings.threads)
-        error = first_error(run_all(context, jobs, limit=limit, stop_on_error=True))
-        if error is not None:
-            raise error
+        do_all(context, jobs, limit=limit)
         return found
 
     def blob(self, context: Context, digest: Digest) -> Body | None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from oci_push.errors import SourceError
 from oci_push.model import media
 from oci_push.model.descriptor import Descriptor
 from oci_push.model.digest import Digest
@@ -15,7 +14,7 @@ from oci_push.model.manifest import Manifest
 from oci_push.model.platform import Platform
 from oci_push.runtime.context import Context
 from oci_push.sources.base import ImageReader
-from oci_push.sources.platforms import MAX_DEPTH, MAX_MANIFESTS, PlatformSearch, is_attached, no_image
+from oci_push.sources.platforms import Bounds, PlatformSearch, is_attached, no_image
 from oci_push.sources.rewriting.manifests import REFERENCE
 
 _REF_NAME = "org.opencontainers.image.ref.name"
@@ -78,7 +77,7 @@ class Selection:
         self._names_all = names_all or bool(wanted)
         self._search = PlatformSearch(context, source, None)
         self._seen: list[Platform] = []
-        self._count = 0
+        self._bounds = Bounds(context, source.name)
 
     def select(self, only: Platform | None = None) -> Node:
         """Return what goes out; `only` is one image alone. Raises `SourceError` where a platform is not there."""
@@ -99,12 +98,7 @@ class Selection:
 
     def _read(self, descriptor: Descriptor, outer: Platform | None, depth: int) -> Node | None:
         """Return an image or index, ``None`` where it is for no platform that is wanted."""
-        self._context.check()
-        self._count += 1
-        if depth > MAX_DEPTH:
-            raise SourceError(f"{self._source.name}: indexes are nested more than {MAX_DEPTH} deep")
-        if self._count > MAX_MANIFESTS:
-            raise SourceError(f"{self._source.name}: more than {MAX_MANIFESTS} manifests")
+        self._bounds.check(depth)
         platform = descriptor.platform or outer
         if descriptor.media_type not in media.INDEXES:
             if self._names_all and platform is None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 
 import pytest
-from happenings import APP, MB, MIRROR, begun, blob, done, ended, under_way
+from happenings import APP, MB, begun, blob, copied, done, ended, under_way
 from screen import Screen
 
 from oci_push import events
@@ -310,10 +310,6 @@ def test_nothing_of_rich_is_loaded_before_the_first_frame() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False True\n"
-
-
-def copied(tag: str, outcome: CopyOutcome = CopyOutcome.COPIED, error: str = "") -> events.TagCopied:
-    return events.TagCopied(f"docker://{MIRROR}:{tag}", APP, tag, blob(9), outcome, error)
 
 
 def test_many_copies_are_one_line_and_what_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import pytest
-from happenings import APP, MB, MIRROR, begun, blob, done, ended, under_way
+from happenings import APP, MB, MIRROR, begun, blob, copied, done, ended, under_way
 
 from oci_push import events
 from oci_push.cli.ci import Ci, find_ci
@@ -202,10 +202,6 @@ def test_a_warning_is_annotated_where_the_ci_reads_along(
     log = Log(monkeypatch, find_ci(env))
     log.tell(events.LogMessage("it is old", "warning"))
     assert log.lines() == [line]
-
-
-def copied(tag: str, outcome: CopyOutcome = CopyOutcome.COPIED, error: str = "") -> events.TagCopied:
-    return events.TagCopied(f"docker://{MIRROR}:{tag}", APP, tag, blob(9), outcome, error)
 
 
 def test_some_copies_have_a_line_each_and_nothing_of_their_blobs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from parsing import parse_pipeline
 
 from oci_push.errors import ConfigError
 from oci_push.language.config import load_config
 from oci_push.language.integrations import Integration
-from oci_push.language.parse import parse_pipeline, read_pipeline
+from oci_push.language.parse import read_pipeline
 from oci_push.language.resolve import resolve_push
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.schema_registries import Known

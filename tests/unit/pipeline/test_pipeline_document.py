@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from parsing import to_plain
 
 from oci_push.errors import ConfigError
 from oci_push.language import document
-from oci_push.language.document import load, to_plain
+from oci_push.language.document import load
 from oci_push.language.yaml_scalars import Timestamp, resolve_plain
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from parsing import parse_pipeline
 
-from oci_push.language.parse import parse_pipeline, read_pipeline
+from oci_push.language.parse import read_pipeline
 from oci_push.language.steps import ParallelStep, PushStep
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from parsing import parse_pipeline, to_plain
 
 from oci_push.errors import ConfigError, OciPushError
 from oci_push.language.config import load_config
-from oci_push.language.document import Timestamp, YamlMapping, load, to_plain
+from oci_push.language.document import Timestamp, YamlMapping, load
 from oci_push.language.integrations import Config
-from oci_push.language.parse import parse_pipeline
 from oci_push.language.resolve import ResolvedPush, resolve_push
 from oci_push.language.resolving import ResolveContext
 from oci_push.language.steps import ParallelStep, PushStep, flatten

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from parsing import to_plain
 
-from oci_push.language.document import Location, Node, Scalar, YamlMapping, YamlSequence, load, to_plain
+from oci_push.language.document import Location, Node, Scalar, YamlMapping, YamlSequence, load
 from oci_push.language.integrations import Config, Integration
 from oci_push.language.parse import read_pipeline
 from oci_push.language.schema_registries import Known
