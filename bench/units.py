@@ -160,7 +160,7 @@ def _engine(way: str, context: object, address: str) -> Iterator[object]:
         return
     if way.startswith("local:"):
         command = [sys.executable, "-m", "bench.sinks"]
-        engine = LocalEngine(command, os.environ, b"{}", int(way.partition(":")[2]), _THREADS)
+        engine = LocalEngine(SystemClock(), command, os.environ, b"{}", int(way.partition(":")[2]), _THREADS)
         try:
             yield engine
         finally:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from oci_push.cli.app import main
@@ -83,3 +83,12 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end, "waited in vain"
         select.select([], [], [], 0.01)
+
+
+def workers_of(process: int) -> list[int]:
+    """Return the processes that a process has started: each thread of it that is still there is asked."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{process}/task").glob("*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found.update(map(int, (task / "children").read_text().split()))
+    return sorted(found)

@@ -85,14 +85,14 @@ def main() -> None:
     os.dup2(2, 1)  # whatever is printed by mistake is no answer
     orders = sys.stdin.buffer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this tells when to stop
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    ended_orders, unheard_answers = _ended_pipes()
     is_ended: list[int] = []
 
     def end(number: int, frame: object) -> None:
         """Go on as if whoever started this were gone: uploads are closed, and another worker does what is left."""
         is_ended.append(number)
-        os.dup2(nowhere, answers.fileno())
-        os.dup2(nowhere, orders.fileno())
+        os.dup2(unheard_answers, answers.fileno())
+        os.dup2(ended_orders, orders.fileno())
 
     signal.signal(signal.SIGTERM, end)
     line = orders.readline()
@@ -105,6 +105,15 @@ def main() -> None:
     if is_ended:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
+
+
+def _ended_pipes() -> tuple[int, int]:
+    """Return what to read from and what to write to of pipes whose other ends are closed: a root may lack /dev/null."""
+    ended, ours = os.pipe()
+    os.close(ours)
+    theirs, unheard = os.pipe()
+    os.close(theirs)
+    return ended, unheard
 
 
 def make_worker(setup: Setup, context: Context, stack: ExitStack) -> Worker:

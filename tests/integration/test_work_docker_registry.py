@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from images import LayoutWriter, layer
-from program import program, until
+from program import program, until, workers_of
 from registries import DebianRegistry, Mode
 from skopeo import Skopeo
 
@@ -88,22 +88,13 @@ def test_a_registry_that_was_killed_keeps_nobody_and_is_gone_on_with(
     assert {name: skopeo.digest(f"docker://{name}") for name in digests} == digests
 
 
-def children_of(task: Path) -> list[str]:
-    """Give the processes that a thread has begun; none of one that has ended meanwhile."""
-    try:
-        return (task / "children").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
 def test_workers_that_are_killed_lose_nothing(tmp_path: Path, digests: dict[str, str], skopeo: Skopeo) -> None:
     with start("work", "u.jsonl", "--results", "r.jsonl", "--on", "local:2", "-j", "1", cwd=tmp_path) as driver:
         for done in (1, 4, 8):
             until(lambda most=done: len(results(tmp_path)) >= most or driver.poll() is not None)
-            for task in Path(f"/proc/{driver.pid}/task").iterdir() if driver.poll() is None else ():
-                for child in children_of(task)[:1]:
-                    with suppress(ProcessLookupError):  # it has ended by itself
-                        os.kill(int(child), signal.SIGKILL)
+            for worker in workers_of(driver.pid):
+                with suppress(ProcessLookupError):  # it has ended by itself
+                    os.kill(worker, signal.SIGKILL)
         _, said = driver.communicate(timeout=100)
     assert driver.returncode == 0, said
     assert {name: skopeo.digest(f"docker://{name}") for name in digests} == digests

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from equipment.sandbox import Sandbox
-from program import program, until
-from test_work_processes import images, is_alive, large_bodies, pipeline, requests, start, tags, workers_of
+from program import program, until, workers_of
+from test_work_processes import images, is_alive, large_bodies, pipeline, requests, start, tags
 
 KILLS = 20
 IMAGES = 40

@@ -14,7 +14,7 @@ from equipment.faults import Answer, Fault, FaultScript, Slow, Stall
 from equipment.options import SandboxOptions
 from equipment.sandbox import Sandbox
 from images import LayoutWriter, layer
-from program import program, until
+from program import program, until, workers_of
 
 from oci_push.cli.options import Common
 from oci_push.cli.worker import setup_of
@@ -70,15 +70,6 @@ def requests(sandbox: Sandbox):
 def large_bodies(sandbox: Sandbox) -> int:
     """Count how often a large layer was sent."""
     return sum(one.received_bytes > 256 * 1024 for one in requests(sandbox))
-
-
-def workers_of(process: int) -> list[int]:
-    """Return the worker processes that a process has started."""
-    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    tasks = Path(f"/proc/{process}/task")
-    for task in tasks.iterdir():
-        found += (task / "children").read_text().split()
-    return sorted({int(one) for one in found})
 
 
 def test_two_shards_and_their_results_are_all_of_it(tmp_path: Path) -> None:
