@@ -67,7 +67,9 @@ def licence_of(package: Distribution) -> str:
     """Return a package's licence as an SPDX expression; raises `LookupError` where it is unknown or not allowed."""
     name, about = normal(package.name), package.metadata
     classifiers = [text.rpartition(" :: ")[2] for text in about.get_all("Classifier") or () if "License ::" in text]
-    said = [DECLARED.get(name), about["License-Expression"], about["License"], *classifiers]
+    # Asked for by get_all: what is missing is None in Python's own class, and an error in that of importlib_metadata.
+    told = [text for key in ("License-Expression", "License") for text in about.get_all(key) or ()]
+    said = [DECLARED.get(name), *told, *classifiers]
     expressions: list[str] = [SPELLINGS.get(text, text) for text in said if text]
     found = next((text for text in expressions if _ids(text) <= ALLOWED), None)
     if found is None:

@@ -51,7 +51,7 @@ def _component(package: Distribution, kind: str) -> dict[str, object]:
         "bom-ref": _url(package),
         "name": packages.normal(package.name),
         "version": package.version,
-        "description": package.metadata["Summary"] or "",
+        "description": next(iter(package.metadata.get_all("Summary") or ()), ""),
         "licenses": [{"expression": packages.licence_of(package)}],
         "purl": _url(package),
     }

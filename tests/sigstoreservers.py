@@ -108,7 +108,7 @@ class SigstoreServers(Endpoint):
     @property
     def is_version_2(self) -> bool:
         """Say whether the log is of version 2."""
-        return self._times is not None
+        return self.times is not None
 
     def certified(self, found: x509.Certificate) -> Answered:
         """Give the answer with a certificate."""
