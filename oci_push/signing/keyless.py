@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -67,6 +68,19 @@ class Services(Struct, frozen=True):
     is_public: bool = False
 
 
+@contextmanager
+def _refusing(say: Callable[[str], Exception]) -> Iterator[None]:
+    """Raise what `say` makes of the words of whatever is raised inside.
+
+    What a stranger has written is read there by another's package, which promises no class of its errors: whatever
+    comes of it, it does not count.
+    """
+    try:
+        yield
+    except Exception as problem:  # noqa: BLE001  # as said above
+        raise say(_words(problem)) from None
+
+
 class IdentityVerifier:
     """An identity at an issuer, with the trust root that vouches for it; `name` is how messages call it."""
 
@@ -85,25 +99,25 @@ class IdentityVerifier:
         self.name = name or trusted.name
         self._policy = _Named(trusted.identity, trusted.issuer)
         self._more = "" if trusted.root else f" (by {carried()}, which may be too old: {NEWER})"
-        try:
+
+        def refused(words: str) -> ConfigError:
+            return ConfigError(
+                f"{trusted.root_name or carried()}: is no trust root: {words}",
+                hint="give a trusted_root.json, as Sigstore publishes it and cosign trusted-root create writes it",
+            )
+
+        with _refusing(refused):
             root = _configuration(trusted.root).trusted_root
             Verifier(trusted_root=root)  # which says what is missing
             self._root = TimedRoot(root)
-        except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
-            raise ConfigError(
-                f"{trusted.root_name or carried()}: is no trust root: {_words(problem)}",
-                hint="give a trusted_root.json, as Sigstore publishes it and cosign trusted-root create writes it",
-            ) from None
 
     def check(self, bundle: bytes, payload: bytes) -> None:
         """See that the identity has signed `payload` in a bundle; raises ``ValueError`` with why it does not count."""
         from sigstore.models import Bundle
 
-        try:
+        with _refusing(self._unsigned):
             read = Bundle.from_json(bundle)
             kind, found = self._root.of(read).verify_dsse(read, self._policy)
-        except Exception as problem:  # noqa: BLE001  # a stranger's bytes: whatever comes of them, they do not count
-            raise ValueError(f"is not signed by {self.name}: {self._why(problem)}") from None
         if kind != IN_TOTO or found != payload:
             raise ValueError("holds two payloads, and the one that is signed is not the one that is read")
 
@@ -111,11 +125,9 @@ class IdentityVerifier:
         """See that the identity has signed `message`, which a bundle is about; raises ``ValueError``."""
         from sigstore.models import Bundle
 
-        try:
+        with _refusing(self._unsigned):
             read = Bundle.from_json(bundle)
             self._root.of(read).verify_artifact(message, read, self._policy)
-        except Exception as problem:  # noqa: BLE001  # as above
-            raise ValueError(f"is not signed by {self.name}: {self._why(problem)}") from None
 
     def check_layer(self, annotations: Mapping[str, str], payload: bytes) -> None:
         """See that the identity has signed the payload of a layer of cosign's tag; raises ``ValueError``.
@@ -123,19 +135,17 @@ class IdentityVerifier:
         What is there has no more of the log than its promise, with a time; all else is seen as for a bundle.
         """
         promised = Promised.read(annotations, payload)
-        try:
+        with _refusing(self._unsigned):
             root = self._root.at(promised.at, promised.certificate)
             chain = _chain_of(promised.certificate, root.get_fulcio_certs(), promised.at)
             _check_listed(promised.certificate, chain, root, for_signing=False)
             _check_use(promised.certificate)
             self._policy.verify(promised.certificate)
             _check_promise(promised, root)
-        except Exception as problem:  # noqa: BLE001  # as above
-            raise ValueError(f"is not signed by {self.name}: {self._why(problem)}") from None
 
-    def _why(self, problem: Exception) -> str:
-        words = _words(problem)
-        return words + self._more if words.startswith(_OF_AGE) else words
+    def _unsigned(self, words: str) -> ValueError:
+        more = self._more if words.startswith(_OF_AGE) else ""
+        return ValueError(f"is not signed by {self.name}: {words}{more}")
 
 
 class _Named(Struct, frozen=True):
@@ -160,14 +170,12 @@ class Authority:
         """Read the root, or the public Sigstore's for an empty text; raises ``ValueError`` for one to verify with."""
         from sigstore._internal.trust import KeyringPurpose
 
-        try:
+        with _refusing(ValueError):
             whole = _configuration(root).trusted_root
             whole.get_fulcio_certs()
             whole.rekor_keyring(KeyringPurpose.SIGN)
             whole.ct_keyring(KeyringPurpose.SIGN)
             self._whole, self._root = whole, TimedRoot(whole)
-        except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
-            raise ValueError(_words(problem)) from None
 
     def check(self, certificate: x509.Certificate) -> None:
         """See that it is by an authority of the root, and promised to a log of it; raises ``ValueError``.
@@ -176,21 +184,17 @@ class Authority:
         """
         from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-        try:
+        with _refusing(ValueError):
             root = self._root.at(None, certificate)
             _check_use(certificate)
             authorities = root.get_fulcio_certs()
-        except Exception as problem:  # noqa: BLE001  # as above
-            raise ValueError(_words(problem)) from None
         for above in authorities:
             try:
                 certificate.verify_directly_issued_by(above)
             except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
                 continue
-            try:
+            with _refusing(ValueError):
                 _check_listed(certificate, [above], root, for_signing=True)
-            except Exception as problem:  # noqa: BLE001  # as above
-                raise ValueError(_words(problem)) from None
             return
         raise ValueError("its authority is none of the trust root's")
 
@@ -199,13 +203,11 @@ class Authority:
         from sigstore.models import TimestampVerificationData
         from sigstore.verify import Verifier
 
-        try:
+        with _refusing(ValueError):
             text = encode({"rfc3161Timestamps": [{"signedTimestamp": encoded(stamp)}]})
             (read,) = TimestampVerificationData.from_json(text).rfc3161_timestamps
             # It is nowhere public by itself.
             found = Verifier(trusted_root=self._whole)._verify_signed_timestamp(read, signature)
-        except Exception as problem:  # noqa: BLE001  # as above
-            raise ValueError(_words(problem)) from None
         if found is None:
             raise ValueError("it is not of this signature, or by no authority of the trust root")
 
@@ -216,7 +218,14 @@ def read_services(text: str, name: str) -> Services:
     Raises `ConfigError`, also where the extra is not installed.
     """
     _check_installed("nothing can be signed without a key")
-    try:
+
+    def refused(words: str) -> ConfigError:
+        return ConfigError(
+            f"{name or carried()}: cannot be signed with: {words}",
+            hint="a client's trust configuration holds a trustedRoot and a signingConfig" if text else NEWER,
+        )
+
+    with _refusing(refused):
         if text and not str(load_json(text.encode(), "it").get("mediaType")).startswith(_CONFIG):
             raise ValueError("it does not say where to sign: that stands in a client's trust configuration")
         config = _configuration(text).signing_config
@@ -227,11 +236,6 @@ def read_services(text: str, name: str) -> Services:
         timestamps = tuple(one.url for one in config.get_tsas())
         for url in (fulcio, log, *timestamps):
             _check_url(url)
-    except Exception as problem:  # noqa: BLE001  # another's reader, which promises no class
-        raise ConfigError(
-            f"{name or carried()}: cannot be signed with: {_words(problem)}",
-            hint="a client's trust configuration holds a trustedRoot and a signingConfig" if text else NEWER,
-        ) from None
     base, _, version = log.rpartition("/api/v")
     if version != "1" and not timestamps:
         raise ConfigError(
